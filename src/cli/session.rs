@@ -29,32 +29,24 @@ pub(super) fn assumed(sources: &Sources) -> Assumed {
 
 /// The same of these settings.
 pub(super) fn assumed_of(config: Option<&Config>) -> Assumed {
-    let capabilities = match config {
-        None => capabilities(Channel::UNDERSTOOD.to_vec()),
-        Some(config) => {
-            let accounts = config.accounts.iter();
-            accounts.fold(capabilities(config.channels()), |all, account| {
-                all.with_account(&account.name, capabilities(account.channels()))
-            })
-        }
-    };
     Assumed {
         rules: config.map(Config::rules).unwrap_or_default(),
-        capabilities,
+        capabilities: config.map_or_else(of_every_channel, Config::capabilities),
         provider: provider::TEXTS,
     }
 }
 
-/// Providers for these channels.
-fn capabilities(channels: Vec<Channel>) -> ProviderCapabilities {
-    let of = |channel: Channel| {
-        let capabilities = match channel {
-            Channel::Sms => provider::TEXTS,
-            _ => Capabilities::SENDS_ONLY,
-        };
-        (channel, capabilities)
+/// Providers for every channel.
+fn of_every_channel() -> ProviderCapabilities {
+    let of = |channel: Channel| match channel {
+        Channel::Sms => provider::TEXTS,
+        _ => Capabilities {
+            media: channel.has_media(),
+            ..Capabilities::SENDS_ONLY
+        },
     };
-    channels.into_iter().map(of).collect()
+    let all = Channel::UNDERSTOOD.into_iter();
+    all.map(|channel| (channel, of(channel))).collect()
 }
 
 /// Does `work` within a session. If the connection is lost, the error is its cause.

@@ -4,7 +4,7 @@ use super::error::Problem;
 use super::key;
 use super::provider::{ProviderChoice, choose, fallback_sender, set_sender};
 use super::raw::Raw;
-use crate::message::{Channel, Routes, Sender};
+use crate::message::{Channel, LaneKey, Routes, Sender};
 use crate::provider;
 
 /// An account next to the default one.
@@ -29,13 +29,17 @@ impl Account {
     }
 }
 
-/// All of them, and what they mean for a row; `set_sender` chooses the default one. If that one prints texts
-/// (`is_trial`), all do: a trial sends none.
+/// All of them, and what they mean for a row; `set_sender` chooses the default one, whose provider is `texts`. If that
+/// one prints texts, all do: a trial sends none.
 pub(super) fn accounts(
     raw: &mut Raw,
     set_sender: Option<&Sender>,
-    is_trial: bool,
+    texts: Option<&ProviderChoice>,
 ) -> (Vec<Account>, Routes) {
+    if let Some(texts) = texts {
+        see_that_senders_are_taken(raw, LaneKey::DEFAULT_ACCOUNT, texts, set_sender.into_iter());
+    }
+    let is_trial = matches!(texts, Some(ProviderChoice::Console));
     let (mut accounts, mut routes) = (Vec::new(), Routes::new(set_sender));
     for name in raw.accounts() {
         let read = raw.in_account(&name, |own| account(&name, own));
@@ -54,6 +58,21 @@ pub(super) fn accounts(
         accounts.push(account);
     }
     (accounts, routes)
+}
+
+/// Refuses senders that the provider of their account sends nothing from: each of their messages would fail.
+fn see_that_senders_are_taken<'a>(
+    raw: &mut Raw,
+    account: &str,
+    provider: &ProviderChoice,
+    mut senders: impl Iterator<Item = &'a Sender>,
+) {
+    if senders.any(|sender| !provider.takes(sender)) {
+        raw.problem(Problem::SenderNotTaken {
+            account: account.to_owned(),
+            provider: provider.as_str(),
+        });
+    }
 }
 
 /// The account, and the senders that choose it.
@@ -79,6 +98,8 @@ fn account(name: &str, own: &mut Raw) -> Option<(Account, Vec<Sender>)> {
             .filter(|service| set.as_ref() != Some(service)),
     );
     let (provider, beside) = chosen?;
+    let all = set.iter().chain(&senders);
+    see_that_senders_are_taken(own, name, &provider, all);
     let choosing = set.iter().chain(&senders).cloned().collect();
     let account = Account {
         name: name.to_owned(),

@@ -83,6 +83,25 @@ pub enum Problem {
         /// The one that had it.
         taken: SenderTaken,
     },
+    /// A sender that the account's provider cannot send from.
+    #[error(
+        "a sender of the account {account} is a number on WhatsApp, and its provider, {provider}, sends nothing there: \
+         give the sender to an account of twilio, or leave it out"
+    )]
+    SenderNotTaken {
+        /// The account.
+        account: String,
+        /// Its provider.
+        provider: &'static str,
+    },
+    /// A setting that an account has none of its own of.
+    #[error("{key} is not a setting of a single account: set it for all of them, as {for_all}")]
+    NotOfAccount {
+        /// As it was written, and where.
+        key: String,
+        /// Its key in the settings file.
+        for_all: &'static str,
+    },
     /// A secret given as a value and as a file.
     #[error("{key} and {file_key} are both set: keep one")]
     Twice {

@@ -5,6 +5,7 @@
 //! key; a value that may be secret or private is never repeated.
 
 mod accounts;
+mod capabilities;
 mod database;
 mod error;
 mod key;
@@ -177,8 +178,7 @@ impl Config {
         let provider = provider::choose(&mut raw);
         let texts = provider.as_ref().map(|(provider, _)| provider);
         let set_sender = provider::set_sender(&mut raw);
-        let is_trial = matches!(texts, Some(ProviderChoice::Console));
-        let (accounts, routes) = accounts::accounts(&mut raw, set_sender.as_ref(), is_trial);
+        let (accounts, routes) = accounts::accounts(&mut raw, set_sender.as_ref(), texts);
         let default_sender = set_sender.or_else(|| texts.and_then(provider::fallback_sender));
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);

@@ -258,6 +258,7 @@ async fn an_event_takes_along_the_channels_of_its_rule_only() {
 #[tokio::test]
 async fn a_webhook_without_a_url_has_that_of_its_type_or_is_refused() {
     let world = World::new().await;
+    run(&world.user, "set punctual.validate = 'refuse'").await;
     let keep = |urls: &str| {
         format!(
             "insert into punctual.settings (webhook_urls) values ('{urls}')
@@ -311,4 +312,47 @@ async fn a_webhook_without_a_url_has_that_of_its_type_or_is_refused() {
     refused(api).await;
     run(&world.unseen, &keep(r#"{"job": "https://a.example/jobs"}"#)).await;
     assert_eq!(one::<String>(&world.user, api).await, "true");
+}
+
+/// Without a URL it fails when it is written, alone; only who wants rows refused has the whole statement refused.
+#[tokio::test]
+async fn a_webhook_without_a_url_fails_alone_unless_such_rows_are_refused() {
+    let world = World::new().await;
+    let keep = |validate: &str| {
+        format!(
+            r#"insert into punctual.settings (validate, webhook_urls) values ('{validate}', '{{"job": "https://a.example"}}')
+               on conflict (one) do update set validate = excluded.validate, webhook_urls = excluded.webhook_urls"#
+        )
+    };
+    let insert =
+        "insert into scheduled_messages (channel, to_number, message_type, body, scheduled_at)
+                  select 'webhook', '', t, '{}', now() + interval '1 hour'
+                    from unnest(array['job', 'other', 'job', null]) t";
+    let failed = "select count(*) from scheduled_messages
+                   where status = 'failed' and error_message like 'it has no URL: %' and to_number = ''";
+    let pending = "select count(*) from scheduled_messages where status = 'pending' and to_number = 'https://a.example'";
+    run(&world.unseen, &keep("warn")).await;
+    run(&world.user, insert).await;
+    assert_eq!(one::<i64>(&world.unseen, failed).await, 2);
+    assert_eq!(one::<i64>(&world.unseen, pending).await, 2);
+    let told = "select error_message from scheduled_messages where message_type = 'other'";
+    let told: String = one(&world.unseen, told).await;
+    assert!(
+        told.contains("PUNCTUAL_WEBHOOK_URLS for the message_type \"other\""),
+        "{told}"
+    );
+    // With its type known it is sent once it is set back.
+    let again = "update scheduled_messages set status = 'pending', message_type = 'job' where message_type = 'other'";
+    run(&world.user, again).await;
+    assert_eq!(one::<i64>(&world.unseen, pending).await, 3);
+    run(&world.unseen, &keep("refuse")).await;
+    let refused = world.user.simple_query(insert).await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "PT422");
+    assert_eq!(
+        one::<i64>(&world.unseen, "select count(*) from scheduled_messages").await,
+        4
+    );
+    // No definition keeps the app from changing the types of its columns.
+    let alter = "alter table scheduled_messages alter channel type varchar(20), alter to_number type varchar(2048)";
+    run(&world.user, alter).await;
 }

@@ -136,6 +136,20 @@ async fn without_a_sender_of_ours_all_are_meant() {
     assert_eq!(world.fate(id).await, "cancelled: by letter");
 }
 
+/// A person who writes it as the provider shows it means the same recipient.
+#[tokio::test]
+async fn an_opt_out_that_is_written_with_the_prefix_of_whatsapp_counts() {
+    let world = World::new().await;
+    let ours = "whatsapp:+14155238886";
+    let one = "insert into punctual.suppressions (our_number, their_number, reason) values ($1, $2, 'by letter')";
+    let theirs = format!("whatsapp:{OTHER}");
+    world.app.execute(one, &[&ours, &theirs]).await.unwrap();
+    let there = world.insert(OTHER, Some(ours)).await;
+    assert!(!world.claimed(there).await);
+    let by_text = world.insert(OTHER, Some(FROM)).await;
+    assert!(world.claimed(by_text).await);
+}
+
 fn answer(outcome: Outcome) -> punctual::settle::SendResult {
     punctual::settle::SendResult {
         outcome,

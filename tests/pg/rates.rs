@@ -418,6 +418,34 @@ async fn another_rate_gives_no_second_burst() {
     assert_eq!(waits_until(&store, pace).await, before);
 }
 
+/// One that names a number on WhatsApp is for what is sent there, and not for texts from the same number.
+#[tokio::test]
+async fn a_sender_on_whatsapp_has_a_rate_of_its_own() {
+    let world = World::new().await;
+    let store = store(&world);
+    let whatsapp = format!("whatsapp:{SENDER}");
+    let key = PaceKey {
+        scope: PaceScope::Sender,
+        what: whatsapp.clone(),
+    };
+    paces::set(&world.user, &key, (EACH, EACH), 1)
+        .await
+        .unwrap();
+    let pace = PaceId(one(&world.unseen, "select id from punctual.paces").await);
+    let first = text(&world, Some(&whatsapp), "first", 20).await;
+    let second = text(&world, Some(&whatsapp), "second", 10).await;
+    let plain = text(&world, Some(SENDER), "a text", 30).await;
+    let claimed = take(&store, pace).await.unwrap();
+    assert_eq!(claimed.id.0, first);
+    assert!(take(&store, pace).await.is_none());
+    let wait = waits_until(&store, pace).await.unwrap();
+    assert!(wait.since(now(&store).await) > EACH / 2);
+    // By its id alone, one with a rate is not claimed, and the text has none.
+    let answers = claim(&store, &[second, plain]).await;
+    assert!(matches!(answers[0], ClaimResponse::Paced(_)), "{answers:?}");
+    assert!(matches!(answers[1], ClaimResponse::Won(_)), "{answers:?}");
+}
+
 #[tokio::test]
 async fn what_is_no_rate_is_refused() {
     let world = World::new().await;

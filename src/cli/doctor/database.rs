@@ -138,7 +138,7 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     let assumed = session::assumed_of(config);
     findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {
-        Ok(named) => senders::unusable(&named, config.map(Config::rules).as_ref()),
+        Ok(named) => senders::unusable(&named, config.map(|_| &assumed)),
         Err(e) => failed("senders", &e),
     });
     match doctor::zones(client).await {

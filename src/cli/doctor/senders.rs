@@ -1,9 +1,9 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
 use crate::message::{Channel, Sender};
-use crate::policy::Rules;
 use crate::provider;
 use crate::store::doctor::{Finding, Level, Named};
+use crate::store::forecast::Assumed;
 
 /// How many are shown.
 const SHOWN: usize = 3;
@@ -11,8 +11,8 @@ const SHOWN: usize = 3;
 /// Twilio's numbers for its test credentials begin so; with others they are refused.
 const TEST_NUMBERS: &str = "+1500555000";
 
-/// Senders that the provider will refuse, and messages without one. Without `rules` the defaults are not known.
-pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
+/// Senders that the provider will refuse, and messages without one. Without settings the defaults are not known.
+pub(super) fn unusable(named: &[Named], set: Option<&Assumed>) -> Finding {
     const WHAT: &str = "senders";
     let (mut faults, mut unanswered) = (Vec::new(), 0);
     for Named {
@@ -21,8 +21,15 @@ pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
         messages: n,
     } in named
     {
-        let lane = |rules: &Rules| rules.routes.lane(Channel::Sms, account.as_deref(), None);
-        let has_default = rules.is_none_or(|rules| rules.sender(&lane(rules)).is_some());
+        let lane = |set: &Assumed| {
+            let (own, sender) = (account.as_deref(), sender.as_deref());
+            set.rules.routes.lane(Channel::Sms, own, sender)
+        };
+        let has_default = set.is_none_or(|set| set.rules.sender(&lane(set)).is_some());
+        let on_whatsapp = |set: &Assumed| {
+            let can = set.capabilities.get(&lane(set));
+            can.is_none_or(|can| can.whatsapp)
+        };
         let why = match sender {
             None if has_default => continue,
             None => "no from_number, and their account no sender of its own".to_owned(),
@@ -33,6 +40,10 @@ pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
                 Ok(Sender::Alphanumeric(_)) => {
                     unanswered += n;
                     continue;
+                }
+                Ok(Sender::WhatsApp(_)) if !set.is_none_or(on_whatsapp) => {
+                    "a sender on WhatsApp, where the provider of their account sends nothing"
+                        .to_owned()
                 }
                 Ok(_) => continue,
                 Err(why) => format!("a from_number that is not usable: {why}"),
@@ -71,7 +82,20 @@ pub(super) fn is_for_tests(sender: &Sender) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Routes;
+    use crate::message::{Capabilities, ProviderCapabilities, Routes};
+    use crate::policy::Rules;
+
+    fn set(rules: Rules, capabilities: ProviderCapabilities) -> Assumed {
+        Assumed {
+            rules,
+            capabilities,
+            provider: provider::TEXTS,
+        }
+    }
+
+    fn texts() -> ProviderCapabilities {
+        ProviderCapabilities::texts(provider::TEXTS)
+    }
 
     fn named(sender: Option<&str>, account: Option<&str>, messages: i64) -> Named {
         Named {
@@ -89,7 +113,7 @@ mod tests {
             named(Some("+12025550100"), None, 1),
             named(None, None, 4),
         ];
-        let without = Rules::default();
+        let without = set(Rules::default(), texts());
         let found = unusable(&named, Some(&without)).found;
         assert_eq!(found.matches("of the next").count(), 3, "{found}");
         assert!(!found.contains("555"), "{found}");
@@ -97,6 +121,7 @@ mod tests {
             default_sender: "+12025550100".parse().ok(),
             ..Rules::default()
         };
+        let with = set(with, texts());
         assert_eq!(unusable(&named[2..], Some(&with)).level, Level::Ok);
         assert_eq!(unusable(&named[2..], None).level, Level::Ok);
     }
@@ -111,10 +136,30 @@ mod tests {
             routes: routes.into(),
             ..Rules::default()
         };
-        let level = |account| unusable(&[named(None, account, 1)], Some(&rules)).level;
+        let set = set(rules, texts());
+        let level = |account| unusable(&[named(None, account, 1)], Some(&set)).level;
         assert_eq!(level(Some("eu")), Level::Ok);
         assert_eq!(level(Some("us")), Level::Warn);
         assert_eq!(level(Some("default")), Level::Ok);
+    }
+
+    #[test]
+    fn a_sender_on_whatsapp_needs_a_provider_that_is_there() {
+        let mut routes = Routes::default();
+        routes
+            .add("field", "+4915112345678".parse().ok(), &[])
+            .unwrap();
+        let rules = Rules {
+            routes: routes.into(),
+            ..Rules::default()
+        };
+        let modem = ProviderCapabilities::texts(Capabilities::SENDS_ONLY);
+        let set = set(rules, texts().with_account("field", modem));
+        let named = |account| [named(Some("whatsapp:+14155238886"), account, 2)];
+        assert_eq!(unusable(&named(None), Some(&set)).level, Level::Ok);
+        let found = unusable(&named(Some("field")), Some(&set));
+        assert_eq!(found.level, Level::Warn);
+        assert!(found.found.contains("on WhatsApp"), "{}", found.found);
     }
 
     #[test]

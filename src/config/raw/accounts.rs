@@ -92,13 +92,19 @@ impl Raw {
                     key == own
                         || setting.kind == Kind::Secret && key.strip_suffix("_file") == Some(own)
                 });
+                let bare = key.as_str();
                 let key = format!("{ACCOUNTS}.{name}.{key}");
                 if is_known {
                     self.take(key, value, layer);
                 } else {
-                    self.problems.push(Problem::Unknown {
-                        key: layer.name(&key),
-                        similar: None,
+                    let for_all = key::ALL.iter().find(|all| all.of_account() == bare);
+                    let key = layer.name(&key);
+                    self.problems.push(match for_all {
+                        Some(setting) => Problem::NotOfAccount {
+                            key,
+                            for_all: setting.file,
+                        },
+                        None => Problem::Unknown { key, similar: None },
                     });
                 }
             }

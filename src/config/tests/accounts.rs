@@ -119,6 +119,16 @@ fn a_mistake_in_an_account_names_it() {
         &format!("{EU}colour = \"red\""),
         Err("accounts.eu.colour in"),
     );
+    // The URLs of webhooks by message type are those of rows of every account.
+    let urls = "urls = \"report = https://a.example/r\"";
+    file(
+        &format!("{HOOKS}{urls}"),
+        Err("not a setting of a single account: set it for all of them, as webhook.urls"),
+    );
+    file(
+        &format!("{EU}timezone = \"UTC\""),
+        Err("set it for all of them, as timezone"),
+    );
     file(
         &format!("{EU}api_key = \"SK1\""),
         Err("accounts.eu.api_key is set without accounts.eu.api_secret"),
@@ -129,6 +139,24 @@ fn a_mistake_in_an_account_names_it() {
         assert!(error.contains("accounts"), "{name}: {error}");
     }
     file("accounts = 1", Err("[accounts.NAME]"));
+    let modem = "[accounts.field]\nprovider = \"modem\"\nport = \"/dev/ttyS1\"\n";
+    let whatsapp = "whatsapp:+4915155512345";
+    for key in ["sms_from_number", "senders"] {
+        file(
+            &format!("{modem}{key} = \"{whatsapp}\""),
+            Err(
+                "a sender of the account field is a number on WhatsApp, and its provider, modem, sends nothing there",
+            ),
+        );
+    }
+    let own = [
+        ("PUNCTUAL_PROVIDER", "modem"),
+        ("PUNCTUAL_MODEM", "/dev/ttyS1"),
+        ("TWILIO_SMS_FROM_NUMBER", whatsapp),
+    ];
+    check("", &own, Err("a sender of the account default is"));
+    let texts = EU.replace("senders = \"", &format!("senders = \"{whatsapp}, "));
+    load(&texts, REQUIRED).unwrap();
     let twice = format!("{EU}{}", EU.replace("[accounts.eu]", "[accounts.us]"));
     let error = load(&twice, REQUIRED).unwrap_err().to_string();
     assert!(

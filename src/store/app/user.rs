@@ -113,6 +113,12 @@ impl<C: Borrow<Client>> UserSession<C> {
     /// has dropped the row.
     pub async fn schedule(&self, draft: &Draft<'_>) -> Result<Option<MessageId>, StoreError> {
         const STEP: &str = "scheduling a message";
+        if draft.to.is_empty() {
+            // A person is to hear it at once if the message's type has no recipient either.
+            let refuse = "set punctual.validate = 'refuse'";
+            let set = self.client().batch_execute(refuse).await;
+            set.map_err(StoreError::at(STEP))?;
+        }
         let row = self
             .client()
             .query_opt(

@@ -74,6 +74,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "retention",
     "rpc",
     "scheduled_messages",
+    "suppressions",
     "task_calendar_events",
     "user_sms_preferences",
     "validate",
