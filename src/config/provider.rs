@@ -14,10 +14,10 @@ use super::smtp::{self, SmtpSettings};
 use super::values;
 use super::webhook::{self, WebhookSettings};
 use super::webpush::{self, WebPushSettings};
-use crate::message::{Capabilities, Channel, ProviderCapabilities, Sender, WebhookUrls};
-use crate::provider::modem::{self, Port};
+use crate::message::{Channel, Sender, WebhookUrls};
+use crate::provider;
+use crate::provider::modem::Port;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
-use crate::provider::{self, in_app, smtp as mail, twilio, webhook as hook, webpush as push};
 
 /// The chosen provider.
 #[derive(Clone, Debug)]
