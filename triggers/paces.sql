@@ -58,7 +58,9 @@ begin
     new.slot := null;
   end if;
   -- Other gaps: the one after the latest slot is drawn from them. What would have had a slot by now has one now: it
-  -- waited for the gap before, and is not late. So it is with the slot that is taken, should no request use it.
+  -- waited for the gap before, and is not late. So it is with the slot that is taken, should no request use it. One
+  -- that began later than that gap ended, because its message was due later, is moved by as much: its message,
+  -- returned, may wait for longer than the new gap, and never for less.
   if tg_op = 'UPDATE' and new.scope = 'campaign' and (new.gap_min, new.gap_max) <> (old.gap_min, old.gap_max) then
     if old.position > 0 then
       new.next_at := greatest(least(old.next_at, clock_timestamp()),

@@ -592,6 +592,16 @@ async fn a_slot_that_is_returned_follows_the_gap_that_holds_by_now() {
     assert_eq!(next().await, claimed.next - GAP + longer);
     release(claimed).await;
     assert_eq!(next().await, second - GAP + longer);
+    // One that began when its message was due, long after the gap, is moved as well: never to less than the new gap.
+    set(GAP).await;
+    let idle = "update punctual.paces set next_at = now() - interval '1 hour'";
+    run(&world.unseen, idle).await;
+    let claimed = won(&store, pace).await;
+    let began: chrono::DateTime<chrono::Utc> =
+        one(&world.unseen, "select slot from punctual.paces").await;
+    set(longer).await;
+    release(claimed).await;
+    assert_eq!(next().await, Moment::from(began) - GAP + longer);
     // And a shorter one, which is not in the past.
     run(
         &world.unseen,
