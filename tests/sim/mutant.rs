@@ -50,6 +50,10 @@ pub(crate) enum Mutant {
     NoGap,
     /// A pace that is changed starts anew, whatever slots were taken.
     PaceAnew,
+    /// A rate that is changed has room for a whole burst, whatever was sent.
+    RateAnew,
+    /// A claim from a pace takes the message that was due last.
+    LastFirst,
     /// The slots of a pace that is changed stay as the gap before made them.
     OldGap,
     /// The lateness of a message with a pace counts from the slot that it takes, however long there was one before.

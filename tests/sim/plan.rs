@@ -109,6 +109,11 @@ pub(crate) enum What {
     RemovePace {
         campaign: Uuid,
     },
+    /// The rate of the sender of all texts is another one, while some may wait.
+    SetRate {
+        each: i64,
+        burst: i32,
+    },
     /// No statement comes to its end.
     Blackout {
         lasts: i64,
@@ -144,6 +149,7 @@ impl What {
             | Self::Pause { .. }
             | Self::SetPace { .. }
             | Self::RemovePace { .. }
+            | Self::SetRate { .. }
             | Self::Blackout { .. }
             | Self::Jump { .. }
             | Self::Quarantine { .. } => None,
@@ -280,6 +286,7 @@ impl Plan {
         plan.draw_paces(&mut Dice::new(seed, "paces"));
         plan.draw_changes(&mut Dice::new(seed, "changes"));
         plan.draw_rate(&mut Dice::new(seed, "rate"));
+        plan.draw_rates(&mut Dice::new(seed, "rates"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -292,11 +299,13 @@ impl Plan {
 
     /// With time for all messages before the end.
     fn draw_paces(&mut self, dice: &mut Dice) {
-        // By a clock that jumped it cannot be said how far apart requests are. Messages of several lanes may have one
-        // pace, and the first of them waits for its lane.
-        if self.jumps() || !self.troubles.is_empty() || !dice.chance(350) {
+        // By a clock that jumped it cannot be said how far apart requests are. Where a sender or a recipient is slowed,
+        // one message of a campaign after the other finds that out, for longer than the trouble lasts.
+        let slows = self.troubles.iter().any(|trouble| trouble.kind.slows());
+        if self.jumps() || slows || !dice.chance(350) {
             return;
         }
+        self.draw_queue(&mut Dice::new(self.seed, "queue"));
         for n in 1..=dice.pick(&[1, 1, 2]) {
             let shortest = dice.pick(&[20 * MS, SECOND]);
             let min = dice.between(MS, shortest);
@@ -343,10 +352,69 @@ impl Plan {
         }
     }
 
+    /// In the calm, after all else, several messages within a few seconds: most of them in a campaign.
+    fn draw_queue(&mut self, dice: &mut Dice) {
+        if dice.chance(500) {
+            return;
+        }
+        let at = self.calm_at + dice.between(31 * SECOND, 35 * SECOND);
+        for _ in 0..dice.pick(&[4, 6, 9]) {
+            let due = at + dice.between(0, 12 * SECOND);
+            let channel = dice.pick(&self.channels);
+            let change = Change::Insert {
+                at: START + micros(due),
+                channel,
+                to: recipient(channel, self.rows),
+                body: format!("text 1 of {}", self.rows),
+                priority: Priority::Normal,
+            };
+            self.user(dice, self.rows, at, change);
+            self.rows += 1;
+        }
+        self.end_at += 25 * SECOND;
+    }
+
+    /// The rate of the sender of all texts changes.
+    fn draw_rates(&mut self, dice: &mut Dice) {
+        let has_rate = self.paces.iter().any(|(of, _)| *of == SENDER);
+        if !has_rate || dice.chance(500) {
+            return;
+        }
+        // While texts may wait for it.
+        let due = |deed: &Deed| match &deed.what {
+            What::User {
+                change:
+                    Change::Insert {
+                        at,
+                        channel: Channel::Sms,
+                        ..
+                    },
+                ..
+            } => Some(at.micros_from(START).max(deed.at)),
+            _ => None,
+        };
+        let due: Vec<_> = self.deeds.iter().filter_map(due).collect();
+        if due.is_empty() {
+            return;
+        }
+        for _ in 0..dice.pick(&[1, 2, 4, 6]) {
+            let shortest = dice.pick(&[100 * MS, SECOND]);
+            let each = dice.between(20 * MS, shortest);
+            let burst = dice.pick(&[1, 1, 2, 3]);
+            let at = dice.pick(&due) + dice.between(0, 2 * SECOND);
+            let what = What::SetRate { each, burst };
+            self.deeds.push(Deed { at, what });
+            self.end_at += i64::try_from(self.rows).unwrap_or(0) * 8 * (each + SECOND / 2);
+        }
+    }
+
     /// The rate of the sender of all texts. With time for all messages before the end.
     fn draw_rate(&mut self, dice: &mut Dice) {
         if self.jumps() || !self.troubles.is_empty() || !dice.chance(250) {
             return;
+        }
+        if self.paces.is_empty() {
+            self.draw_queue(&mut Dice::new(self.seed, "texts"));
         }
         let shortest = dice.pick(&[100 * MS, SECOND]);
         let each = dice.between(20 * MS, shortest);

@@ -28,6 +28,11 @@ impl Kind {
     pub(crate) const fn keeps(self) -> bool {
         matches!(self, Self::Slow | Self::Mute)
     }
+
+    /// Whether it concerns a sender or a recipient, and not the lane.
+    pub(crate) const fn slows(self) -> bool {
+        matches!(self, Self::Slowed { .. } | Self::SenderRefused { .. })
+    }
 }
 
 /// What goes wrong with the provider of one lane.

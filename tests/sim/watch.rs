@@ -7,19 +7,21 @@ use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
 use punctual::policy::Rule;
 use punctual::schedule::{PACE_SLACK, STAGGER};
 
-use crate::model::{Attempt, Row, campaign_of};
+use crate::model::{Attempt, Row, SENDER, campaign_of, sender_of};
 use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
+use crate::rates::MOST_IN;
+use crate::trouble::Trouble;
 use crate::witness::Seen;
 use crate::world::{Payload, START, World};
 
 /// In the calm: how long before its time a message must be known to leave on time, and how
 /// late "on time" may be: a slow claim, and the hair.
 const KNOWN_BEFORE: i64 = 200 * MS;
-const ON_TIME: i64 = 120 * MS;
+pub(crate) const ON_TIME: i64 = 120 * MS;
 /// After a pause what is paused is read, then the window, once a sweep that goes on is over.
-const RESUMED: i64 = SECOND;
+pub(crate) const RESUMED: i64 = SECOND;
 /// Where nothing is heard, or too late, the near sweep finds it.
-const SWEPT: i64 = 11 * SECOND;
+pub(crate) const SWEPT: i64 = 11 * SECOND;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invariant {
@@ -46,6 +48,8 @@ pub(crate) enum Invariant {
     PaceKept,
     /// A message with a pace is not sent later than that is allowed after there was a slot for it.
     TooLate,
+    /// What waits for the pace of its campaign has the slot that was foreseen, unless something has happened since.
+    Foreseen,
     /// In any time, the texts of a sender are no more than its burst and its rate allow, whichever daemons send them.
     RateKept,
     /// 9. What is sent is what the user last committed.
@@ -104,6 +108,7 @@ impl World {
         let seen = seen.or_else(|| self.breaks_pace(payload));
         let seen = seen.or_else(|| self.breaks_rate(payload));
         let seen = seen.or_else(|| self.too_late(payload));
+        let seen = seen.or_else(|| self.unforeseen(payload));
         let is_first = |a: &Attempt| a.part == 0;
         let taken = self.db.slots.get(&payload.token());
         if let Some((pace, _)) = taken.and_then(|taken| taken.campaign)
@@ -138,7 +143,7 @@ impl World {
     /// With the texts before it, it is more than the sender may send in that time.
     fn breaks_rate(&mut self, payload: &Payload) -> Seen {
         let row = self.db.rows.get(&payload.id())?;
-        let rate = self.db.rate_of(row)?;
+        self.db.rate_of(row)?;
         let Some(slot) = self.db.slots.get(&payload.token()) else {
             return Some((Invariant::RateKept, "it has no slot".to_owned()));
         };
@@ -150,16 +155,15 @@ impl World {
         }
         // The slots keep the rate. So the requests do, but for how late within their slots some of them began.
         self.texts.push((self.t, late));
-        let each = micros_of(rate.gaps.0);
         let mut from = self.t;
         for (n, (at, late)) in self.texts.iter().rev().enumerate() {
             from = from.min(at - late);
-            let (n, span) = (i64::try_from(n).unwrap_or(0) + 1, self.t - from);
-            if (n - i64::from(rate.burst)) * each > span + off {
-                let what = format!(
-                    "{n} texts in {span} us, {} at once, one each {each} us",
-                    rate.burst
-                );
+            let n = i64::try_from(n).unwrap_or(0) + 1;
+            let most = self.rates.most(from, self.t, off);
+            if n * MOST_IN > most {
+                let span = self.t - from;
+                let what =
+                    format!("{n} texts in {span} us, where {most} of {MOST_IN} parts may go");
                 return Some((Invariant::RateKept, what));
             }
         }
@@ -303,10 +307,9 @@ impl World {
             .troubles
             .iter()
             .filter(|trouble| trouble.excuses(due, t));
-        if troubles
-            .clone()
-            .any(|trouble| self.is_troubled(payload, trouble))
-        {
+        if troubles.clone().any(|trouble| {
+            self.is_troubled(payload, trouble) || self.is_held_up(payload.id(), trouble)
+        }) {
             return None;
         }
         // What was alone may have taken everything, and has to end first.
@@ -323,6 +326,8 @@ impl World {
         let resumed = resumed.unwrap_or(settled);
         // So one does of another pace, or of none.
         let repaced = campaign_of(id).and_then(|campaign| self.repaced.get(&campaign));
+        let rated = self.db.rate_of(row).and_then(|_| self.repaced.get(&SENDER));
+        let repaced = repaced.max(rated);
         let kept = kept + if repaced.is_some() { RESUMED } else { 0 };
         let known = touched.max(settled).max(resumed);
         let known = repaced.map_or(known, |repaced| known.max(*repaced));
@@ -362,6 +367,17 @@ impl World {
                 }
             }
         })
+    }
+
+    /// A pace keeps its order: a message of the same campaign that the trouble concerns holds up this one.
+    fn is_held_up(&self, id: MessageId, trouble: &Trouble) -> bool {
+        let campaign = campaign_of(id).filter(|campaign| self.db.paces.contains_key(campaign));
+        let mut others = self.db.rows.values();
+        campaign.is_some()
+            && others.any(|row| {
+                let from = sender_of(row.id.0.as_u128());
+                campaign_of(row.id) == campaign && trouble.concerns(row.channel, &from, &row.to)
+            })
     }
 
     /// What a slow database that refuses now and then may add: a sweep, a read, its repetition

@@ -10,6 +10,7 @@ use punctual::message::{
 };
 use punctual::reactor::PaceRequest;
 use punctual::schedule::pace::{after_charge, gap};
+use punctual::schedule::queue::{Queue, Queued, Slots};
 use punctual::schedule::{LEAD_MAX, PACE_SLACK};
 use uuid::Uuid;
 
@@ -146,6 +147,30 @@ impl Database {
             .filter(|row| !self.is_quarantined(row.id) && !self.missed.contains(&row.id))
     }
 
+    /// The messages of a campaign that take slots, as a forecast reads them (`forecast_queues.sql`).
+    #[allow(dead_code, reason = "shared with the parity test")]
+    pub(crate) fn forecast(
+        &self,
+        queue: Uuid,
+        max_lateness: Duration,
+        now: Moment,
+    ) -> Option<Queue> {
+        let pace = self.paces.get(&queue)?;
+        let waiting = self.queued(queue, Moment::MAX).map(|row| Queued {
+            id: row.id,
+            due: row.due(),
+            free_at: self.due(row, now),
+            late_from: self.late_from(row),
+        });
+        let slots = Slots {
+            next_at: pace.next,
+            seed: pace.seed,
+            position: pace.position,
+            gaps: pace.gaps,
+        };
+        Some(Queue::new(waiting.collect(), slots, now, max_lateness))
+    }
+
     /// `claim_paced.sql`, and of what was not won `paces_load.sql`.
     pub(crate) fn claim_paced(
         &mut self,
@@ -188,7 +213,12 @@ impl Database {
         }
         let all = self.queued(queue, now + LEAD_MAX);
         let free = all.filter(|row| self.free(row.id));
-        let first = free.min_by_key(|row| (row.due(), row.id))?;
+        let order = |row: &&Row| (row.due(), row.id);
+        let first = if self.mutant == Some(Mutant::LastFirst) {
+            free.max_by_key(order)?
+        } else {
+            free.min_by_key(order)?
+        };
         Some(Candidate {
             ask,
             queue,
@@ -278,7 +308,7 @@ impl Database {
 
     /// `pace_keep.sql` and `punctual.guard_pace`: a new pace, or other gaps for the one that is there. Its slots stay.
     pub(crate) fn set_pace(&mut self, queue: Uuid, new: Pace, now: Moment) {
-        let is_anew = self.mutant == Some(Mutant::PaceAnew);
+        let is_anew = self.mutant == Some(Mutant::PaceAnew) && queue != SENDER;
         let Some(pace) = self.paces.get_mut(&queue).filter(|_| !is_anew) else {
             self.paces.insert(queue, new);
             return;
@@ -290,6 +320,9 @@ impl Database {
         }
         if queue == SENDER {
             pace.next = same_room(was, *pace, now);
+            if self.mutant == Some(Mutant::RateAnew) {
+                pace.next = now - pace.each() * pace.burst.saturating_sub(1).unsigned_abs();
+            }
             (pace.token, pace.slot) = (None, None);
             return;
         }

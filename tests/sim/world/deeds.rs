@@ -4,7 +4,7 @@ use punctual::message::{MessageId, Moment, PaceId, PauseKey};
 use uuid::Uuid;
 
 use super::{Event, Input, Process, Whose, World, message};
-use crate::model::{Change, Pace, Transaction};
+use crate::model::{Change, Pace, SENDER, Transaction};
 use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, What, micros};
 
@@ -61,7 +61,11 @@ impl World {
                 }
             }
             What::Pause { key, lasts, timed } => self.pause(key, lasts, timed),
-            What::SetPace { campaign, gaps } => self.set_pace(campaign, gaps),
+            What::SetPace { campaign, gaps } => self.set_pace(campaign, gaps, 1),
+            What::SetRate { each, burst } => {
+                self.set_pace(SENDER, (each, each), burst);
+                self.rates.set(self.t, each, burst);
+            }
             What::RemovePace { campaign } => {
                 self.db.paces.remove(&campaign);
                 self.repaced.insert(campaign, self.db_now());
@@ -159,7 +163,7 @@ impl World {
     }
 
     /// One that is there keeps its slots.
-    fn set_pace(&mut self, campaign: Uuid, (min, max): (i64, i64)) {
+    fn set_pace(&mut self, campaign: Uuid, (min, max): (i64, i64), burst: i32) {
         let now = self.db_now();
         let id = self.db.paces.get(&campaign).map(|pace| pace.id);
         let id = id.unwrap_or_else(|| {
@@ -172,7 +176,7 @@ impl World {
         let pace = Pace {
             id,
             gaps: (micros(min), micros(max)),
-            burst: 1,
+            burst,
             seed: i64::try_from(self.plan.seed).unwrap_or(0),
             position: 0,
             next: now,

@@ -22,10 +22,12 @@ use self::database::{Call, Fate};
 use self::instance::Slot;
 pub(crate) use self::provider::Request;
 use crate::dice::Dice;
-use crate::model::{Database, SENDER_NUMBER, Transaction};
+use crate::foreseen::Foresight;
+use crate::model::{Database, SENDER, SENDER_NUMBER, Transaction};
 use crate::mutant::Mutant;
 use crate::odds::Odds;
-use crate::plan::{Plan, SETTLING, micros};
+use crate::plan::{Plan, SETTLING, micros, micros_of};
+use crate::rates::Rates;
 use crate::slowed::Slowed;
 use crate::watch::{Invariant, Violation};
 
@@ -176,6 +178,9 @@ pub(crate) struct World {
     pub(crate) paced_since: HashMap<PaceId, Moment>,
     /// When the request of each text began, and how long after its slot.
     pub(crate) texts: Vec<(i64, i64)>,
+    /// The rates of their sender.
+    pub(crate) rates: Rates,
+    pub(crate) foresight: Foresight,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
     /// The senders and recipients that the provider slows.
@@ -201,6 +206,8 @@ pub(crate) struct World {
 pub(crate) struct Tally {
     pub(crate) events: u64,
     pub(crate) requests: u64,
+    /// Slots of paces that were as foreseen.
+    pub(crate) foreseen: u64,
 }
 
 impl World {
@@ -225,6 +232,8 @@ impl World {
             repaced: HashMap::new(),
             paced_since: HashMap::new(),
             texts: Vec::new(),
+            rates: Rates::default(),
+            foresight: Foresight::default(),
             channels: HashMap::new(),
             slowed: Slowed::default(),
             leases: HashMap::new(),
@@ -254,6 +263,9 @@ impl World {
             plan,
         };
         for (campaign, pace) in world.plan.paces.clone() {
+            if campaign == SENDER {
+                world.rates.set(0, micros_of(pace.gaps.0), pace.burst);
+            }
             world.db.paces.insert(campaign, pace);
         }
         for (n, deed) in world.plan.deeds.clone().iter().enumerate() {
@@ -276,6 +288,7 @@ impl World {
             }
             self.t = next.at;
             tally.events += 1;
+            self.foresee();
             self.happen(next.event);
             self.watch_database();
             if self.broken.is_some() {
@@ -287,6 +300,7 @@ impl World {
             self.watch_end();
         }
         tally.requests = self.requests.len() as u64;
+        tally.foreseen = self.foresight.met;
         if let Some(broken) = &self.broken {
             let line = broken.to_string();
             self.tell(|| line);
@@ -296,6 +310,9 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        if !matches!(event, Event::Effect { .. } | Event::Process { .. }) {
+            self.note_event();
+        }
         match event {
             Event::Deed(n) => self.deed(n),
             Event::End { tx, commits } => self.end_transaction(*tx, commits),
