@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::message::{Claim, Moment};
-use crate::schedule::queue::{Queue, Turn};
+use crate::message::{Claim, LaneKey, Moment};
+use crate::schedule::queue::{Queue, Queued, Turn};
 
 mod around;
 mod obstacle;
@@ -42,6 +42,9 @@ pub struct Subject {
     pub pace: Option<Place>,
     /// The rate of its sender.
     pub rate: Option<Room>,
+    /// The messages of the queue that it waits in whose lane every instance is refused: whatever comes after the first
+    /// of them waits with it.
+    pub refused_beside: Arc<[(LaneKey, Queued)]>,
     /// Why its recipient is on the list of those who want no messages from its sender.
     pub opted_out: Option<String>,
     /// It is in quarantine after a restore.

@@ -1,7 +1,8 @@
 //! What keeps a message from being judged at all, in the order in which it takes effect.
 
-use super::{Outcome, Step, Subject, Surroundings};
-use crate::message::{Claim, Moment};
+use super::slots::queue_name;
+use super::{Outcome, Refused, Step, Subject, Surroundings};
+use crate::message::{Claim, LaneKey, Moment};
 use crate::policy::{self, too_late};
 
 /// What a forecast cannot know.
@@ -93,22 +94,8 @@ pub(super) fn obstacle(
         return None;
     }
     let start = start?;
-    if let Some(refused) = around.refused(&subject.claim.lane) {
+    if let Some((refused, text)) = refused(subject, around, start) {
         unknown.push(unknown::ACCOUNT);
-        let code = refused.code.map(|code| format!(", code {code}"));
-        let next = match refused.next_probe_at {
-            Some(at) => format!("it tries one message at {at}"),
-            None => "it is trying one message".to_owned(),
-        };
-        let account = subject.claim.lane.other_account();
-        let account = account.map(|name| format!(" {name}"));
-        let text = format!(
-            "waits: the provider has refused the account{} since {} ({}{}); {next}",
-            account.unwrap_or_default(),
-            refused.since,
-            refused.category.replace('_', " "),
-            code.unwrap_or_default(),
-        );
         let probe = refused.next_probe_at.unwrap_or(around.now);
         return Some(Step {
             at: Some(start.max(probe)),
@@ -120,6 +107,47 @@ pub(super) fn obstacle(
     unknown.push(unknown::ATTEMPT);
     let text = format!("waits for the attempt at an earlier part, which ends by {open_until}");
     Some(wait("attempt_open", text))
+}
+
+/// That the provider refuses its lane, or that of a message before it in the queue of its pace, which keeps its order.
+fn refused<'a>(
+    subject: &Subject,
+    around: &'a Surroundings,
+    start: Moment,
+) -> Option<(&'a Refused, String)> {
+    let own = &subject.claim.lane;
+    if let Some(refused) = around.refused(own) {
+        return Some((refused, format!("waits: {}", refusal(own, refused))));
+    }
+    let turn = (subject.claim.due, subject.claim.id);
+    let (lane, _) = subject
+        .refused_beside
+        .iter()
+        .find(|(_, row)| (row.due, row.id) < turn && row.free_at <= start)?;
+    let refused = around.refused(lane)?;
+    let text = format!(
+        "waits for the {}: a message before it goes by {}, and {}",
+        queue_name(subject)?,
+        lane.channel().as_str(),
+        refusal(lane, refused)
+    );
+    Some((refused, text))
+}
+
+fn refusal(lane: &LaneKey, refused: &Refused) -> String {
+    let code = refused.code.map(|code| format!(", code {code}"));
+    let next = match refused.next_probe_at {
+        Some(at) => format!("it tries one message at {at}"),
+        None => "it is trying one message".to_owned(),
+    };
+    let account = lane.other_account().map(|name| format!(" {name}"));
+    format!(
+        "the provider has refused the account{} since {} ({}{}); {next}",
+        account.unwrap_or_default(),
+        refused.since,
+        refused.category.replace('_', " "),
+        code.unwrap_or_default(),
+    )
 }
 
 pub(super) fn paused_for_good(subject: &Subject, unknown: &mut Vec<&'static str>) -> Step {

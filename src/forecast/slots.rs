@@ -1,6 +1,6 @@
 //! When a message that waits for a pace, or for the rate of its sender, is claimed.
 
-use super::{Room, Subject};
+use super::{Place, Room, Subject};
 use crate::message::{Claim, Moment};
 use crate::policy::{self, Rules};
 use crate::schedule::pace::room_at;
@@ -26,7 +26,7 @@ impl Slot {
             at: place.turn.map_or(due, |turn| turn.first),
             late_from: place.turn.map_or(place.open_from, |turn| turn.open_from),
             ahead: place.turn.map_or(0, |turn| turn.ahead),
-            name: format!("pace of {} {}", place.scope, place.what),
+            name: place.name(),
         });
         let of_rate = subject.rate.as_ref().map(|room| {
             let at = room.slot(now).unwrap_or(due);
@@ -36,7 +36,7 @@ impl Slot {
                 at,
                 late_from: if ahead > 0 { at } else { open_from },
                 ahead,
-                name: format!("rate of sender {}", room.sender),
+                name: room.name(),
             }
         });
         let both: Vec<Self> = of_pace.into_iter().chain(of_rate).collect();
@@ -77,7 +77,23 @@ pub(super) fn slot_after(
     slots.into_iter().flatten().fold(until, Moment::max)
 }
 
+/// What the queue of a message waits for.
+pub(super) fn queue_name(subject: &Subject) -> Option<String> {
+    let of_rate = || subject.rate.as_ref().map(Room::name);
+    subject.pace.as_ref().map(Place::name).or_else(of_rate)
+}
+
+impl Place {
+    fn name(&self) -> String {
+        format!("pace of {} {}", self.scope, self.what)
+    }
+}
+
 impl Room {
+    fn name(&self) -> String {
+        format!("rate of sender {}", self.sender)
+    }
+
     /// When there is room for the message, after all that are before it.
     fn slot(&self, now: Moment) -> Option<Moment> {
         self.ahead?;

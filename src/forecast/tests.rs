@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::message::facts::{Limit, Preferences, QuietHours};
 use crate::message::{
-    AttemptToken, Capabilities, Facts, InstanceId, LaneKey, MessageId, Part, Parties,
+    AttemptToken, Capabilities, Channel, Facts, InstanceId, LaneKey, MessageId, Part, Parties,
     ProviderCapabilities,
 };
 use crate::policy::{Rules, Validate};
@@ -46,6 +46,7 @@ fn subject() -> Subject {
         paused_by: None,
         pace: None,
         rate: None,
+        refused_beside: [].into(),
         opted_out: None,
         is_quarantined: false,
         open_until: None,

@@ -15,7 +15,7 @@ use super::failure_pause::FailurePause;
 use super::lanes::Lane;
 use super::report::PaceReport;
 use super::{Phase, Reactor};
-use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, Uptime};
+use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, PaceScope, Uptime};
 use crate::schedule::Backoff;
 
 mod claims;
@@ -310,12 +310,20 @@ impl<P: Clone> Reactor<P> {
 
     /// The paces that have a message to be sent, in the order of their next.
     pub fn paces(&self) -> Vec<PaceReport> {
-        let mut paces: Vec<_> = self.paces.waiting.values().map(|w| &w.due).collect();
+        // What a pause has stopped since then is claimed from once more, and known to be stopped then.
+        let is_paused = |due: &PaceDue| {
+            due.scope == PaceScope::Campaign.as_str() && self.pauses.stop_campaign(&due.what)
+        };
+        let paces = self.paces.waiting.values().map(|w| &w.due);
+        let mut paces: Vec<_> = paces.filter(|due| !is_paused(due)).collect();
         paces.sort_by_key(|due| (due.at, due.id));
+        let is_refused = |lane| self.lanes[lane].breaker.is_open();
         let report = |due: &PaceDue| PaceReport {
             scope: due.scope.clone(),
             what: due.what.clone(),
             next_at: due.at,
+            channel: due.lane.channel().as_str(),
+            refused: self.lanes.find(&due.lane).is_some_and(is_refused),
         };
         paces.into_iter().map(report).collect()
     }

@@ -115,6 +115,19 @@ impl Pauses {
         }
     }
 
+    /// Whether all messages of a campaign wait until somebody resumes.
+    pub(super) fn stop_campaign(&self, campaign: &str) -> bool {
+        let mut stopped = self
+            .known
+            .iter()
+            .filter(|(_, until)| **until == Moment::MAX);
+        stopped.any(|(key, _)| match key.scope {
+            PauseScope::Everything => true,
+            PauseScope::Campaign => key.what == campaign,
+            _ => false,
+        })
+    }
+
     /// Something is cleared whose claim was sent at `asked`.
     pub(super) fn cleared(&mut self, asked: Uptime, now: Now) {
         let own = self.reading(asked, now);

@@ -11,9 +11,11 @@ use punctual::schedule::PACE_SLACK;
 use punctual::schedule::pace::gap;
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
+use crate::standin::{Act, StandIn};
 use crate::world::{TO, World};
 
 /// The gaps of all campaigns.
@@ -225,6 +227,8 @@ async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pau
         (before + 3).min(total - i64::try_from(rows).unwrap()),
     )
     .await;
+    // What waits may begin before the command has ended.
+    let resumes = clock(&world).await;
     done(&world, &["resume", &scope, "--yes"]).await;
     let resume = clock(&world).await;
 
@@ -255,7 +259,7 @@ async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pau
     let in_pause = all[&campaign(0)]
         .1
         .iter()
-        .filter(|at| (pause..resume).contains(*at));
+        .filter(|at| (pause..resumes).contains(*at));
     assert_eq!(in_pause.count(), 0);
     let sent: usize = all.values().map(|(_, starts)| starts.len()).sum();
     // Each campaign may have had a message at each killed instance, and a slot lost with it.
@@ -351,6 +355,90 @@ async fn what_an_outage_has_made_too_late_is_cancelled_and_the_rest_keeps_its_pa
     assert!((12_500.0..12_700.0).contains(&waited), "{waited}");
     let late = figure("punctual_lateness_seconds_sum ");
     assert!((1_700.0..3_000.0).contains(&late), "{late}");
+    daemon.stop().await;
+}
+
+/// The provider refuses the account of a campaign's first message. The campaign keeps its order and waits; another one,
+/// and messages without a pace, do not.
+#[tokio::test]
+async fn a_refused_account_holds_the_campaign_that_keeps_its_order_and_no_other() {
+    let refusal = Act::refuse(401, 20003, "Authenticate");
+    let world = World::new([refusal]).await.with(&[
+        (
+            "PUNCTUAL_WEBHOOK_SECRET",
+            "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IQ==",
+        ),
+        ("PUNCTUAL_WEBHOOK_ALLOW", "127.0.0.1"),
+    ]);
+    let endpoint = StandIn::start([]).await;
+    let url = format!("{}/jobs", endpoint.url());
+    let mut daemon = world.daemon().await;
+    world.insert("asks first", 0).await;
+    daemon.says("the provider refuses the account").await;
+    for n in 0..2 {
+        let id = campaign(n).to_string();
+        done(&world, &["pace", "set", "campaign", &id, "--gap", "100ms"]).await;
+    }
+    let row = async |campaign: Option<Uuid>, channel: &str, n: i32| -> Uuid {
+        let insert = "insert into scheduled_messages (channel, to_number, body, scheduled_at, campaign_id)
+                      values ($1, case $1 when 'sms' then $2 else $3 end, '{}', now() + $4::int * interval '100 ms', $5)
+                      returning id";
+        let values: [&(dyn ToSql + Sync); 5] = [&channel, &TO, &url, &n, &campaign];
+        world.app.query_one(insert, &values).await.unwrap().get(0)
+    };
+    let text = row(Some(campaign(0)), "sms", 1).await;
+    let held = row(Some(campaign(0)), "webhook", 2).await;
+    for n in 3..6 {
+        row(Some(campaign(1)), "webhook", n).await;
+        row(None, "webhook", n).await;
+    }
+    until("all others are sent", async || {
+        (endpoint.creates().len() == 6).then_some(())
+    })
+    .await;
+    for id in [text, held] {
+        assert_eq!(world.row(id).await.unwrap().status, "pending");
+    }
+    // Everything that is asked for what it waits for says it.
+    let says = "a message before it goes by sms, and the provider has refused the account since";
+    until("the instance has published it", async || {
+        let why = done(&world, &["why", &held.to_string()]).await;
+        let is_told = why.contains(&format!("waits for the pace of campaign {}", campaign(0)));
+        (is_told && why.contains(says)).then_some(())
+    })
+    .await;
+    let expected = (campaign(0).to_string().into(), "sms".into(), true.into());
+    until("the pace that waits is the only one", async || {
+        let timers = daemon.timers("").await;
+        let paces = timers["paces"].as_array()?;
+        let told = |pace: &Value| {
+            let [what, channel, refused] =
+                ["what", "channel", "refused"].map(|name| pace[name].clone());
+            (what, channel, refused)
+        };
+        let told: Vec<_> = paces.iter().map(told).collect();
+        (told == [expected.clone()]).then_some(())
+    })
+    .await;
+    let address = format!("http://{}", daemon.addr());
+    let timers = done(&world, &["timers", "--url", &address]).await;
+    let words = timers.split_whitespace().collect::<Vec<_>>().join(" ");
+    let says = "goes by sms, and waits: the provider refuses the account";
+    assert!(words.contains(says), "{timers}");
+    daemon.readyz(200).await;
+
+    // A daemon that starts knows of no refusal.
+    daemon.stop().await;
+    let daemon = world.daemon().await;
+    for id in [text, held] {
+        world.becomes(id, "sent").await;
+    }
+    let order =
+        "select m.channel from punctual.attempts a join scheduled_messages m on m.id = a.message_id
+                  where m.campaign_id = $1 and a.started_at is not null order by a.started_at";
+    let order = world.app.query(order, &[&campaign(0)]).await.unwrap();
+    let order: Vec<String> = order.iter().map(|row| row.get(0)).collect();
+    assert_eq!(order, ["sms", "webhook"]);
     daemon.stop().await;
 }
 

@@ -29,7 +29,7 @@ async fn timers_have_the_shape_of_the_interface() {
                    "armed": 2, "cleared": 0, "in_flight": 0, "permits": 64, "unrecorded": 0}],
         "pauses": [{"scope": "lane", "what": "sms", "until": "infinity"}],
         "paces": [{"scope": "campaign", "what": "00000000-0000-0000-0000-00000000000c",
-                   "next_at": "2026-01-01T09:04:00.000000Z"}],
+                   "next_at": "2026-01-01T09:04:00.000000Z", "channel": "sms", "refused": true}],
         "restore": {"held_before": null, "held": null, "reason": null},
         "slowed": {"senders": 1, "recipients": 0, "senders_refused": 0},
         "journal": {"path": "/var/lib/punctual/journal/0-app/0", "writable": true, "reason": null},

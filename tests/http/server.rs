@@ -255,6 +255,8 @@ pub(crate) fn report() -> TimersReport {
             scope: "campaign".to_owned(),
             what: "00000000-0000-0000-0000-00000000000c".to_owned(),
             next_at: at(240_000_000),
+            channel: "sms",
+            refused: true,
         }],
         restore: RestoreReport::default(),
         journal: Some(JournalReport {

@@ -99,6 +99,54 @@ async fn what_waits_until_all_its_segments_have_room_is_not_stuck() {
     assert_eq!(overdue(&store, &limits).await, [0, 0, 1, 0]);
 }
 
+/// A pace keeps the order: what comes after a message waits for the lane of that.
+#[tokio::test]
+async fn what_waits_behind_the_first_of_its_campaign_is_counted_with_that() {
+    let world = World::new().await;
+    let store = store(&world);
+    let campaign = |n| format!("00000000-0000-0000-0000-0000000000c{n}");
+    for n in [1, 2] {
+        let sql = format!(
+            "insert into punctual.paces (what, gap_min, gap_max, next_at)
+             values ('{}', '1 s', '1 s', now() - interval '1 minute')",
+            campaign(n)
+        );
+        run(&world.unseen, &sql).await;
+    }
+    let columns = ", channel, campaign_id";
+    for (channel, n) in [("email", 1), ("sms", 1), ("sms", 2)] {
+        let values = format!(", '{channel}', '{}'", campaign(n));
+        pending(&world, 2, columns, &values).await;
+        // Each is due after the ones before it.
+        let older = "update scheduled_messages set scheduled_at = scheduled_at - interval '10 s'";
+        run(&world.unseen, older).await;
+    }
+    pending(&world, 1, "", "").await;
+    for by_lane in [false, true] {
+        let found = store.overdue(&HealthLimits::default(), None, by_lane).await;
+        let mut lanes: Vec<_> = found.unwrap().0;
+        lanes.sort_by_key(|group| group.messages);
+        let lanes = lanes
+            .iter()
+            .map(|group| (group.messages, group.lane.channel()));
+        let expected = [(3, Channel::Sms), (4, Channel::Email)];
+        assert_eq!(lanes.collect::<Vec<_>>(), expected);
+    }
+    // A paused one is passed over.
+    let pause =
+        "insert into punctual.pauses (scope, what, until) values ('lane', 'email', 'infinity')";
+    run(&world.unseen, pause).await;
+    let found = store.overdue(&HealthLimits::default(), None, true).await;
+    let stuck = found.unwrap().0;
+    let stuck = stuck
+        .iter()
+        .filter(|group| group.kind == OverdueKind::Stuck);
+    let stuck: Vec<_> = stuck
+        .map(|group| (group.messages, group.lane.channel()))
+        .collect();
+    assert_eq!(stuck, [(5, Channel::Sms)]);
+}
+
 #[tokio::test]
 async fn what_waits_for_its_next_try_counts_from_when_it_was_wanted() {
     let world = World::new().await;

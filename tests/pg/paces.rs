@@ -245,6 +245,12 @@ async fn what_is_locked_is_passed_over_and_what_may_not_be_sent_takes_no_slot() 
         (world.status(third).await.as_str(), taken().await),
         ("pending", 2)
     );
+    // A claim by ids locks none: it wins what has no pace, and refuses what has one.
+    let plain = world.row("pending").await;
+    let answer = claim(&store, &[plain]).await.remove(0);
+    assert!(matches!(answer, ClaimResponse::Won(_)), "{answer:?}");
+    let answer = claim(&store, &[third]).await.remove(0);
+    assert!(matches!(answer, ClaimResponse::Paced(_)), "{answer:?}");
     run(&world.user, "rollback").await;
 }
 

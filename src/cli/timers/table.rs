@@ -28,6 +28,11 @@ struct Pace {
     scope: String,
     what: String,
     next_at: String,
+    /// Missing from daemons of the version before, as is the next.
+    #[serde(default)]
+    channel: String,
+    #[serde(default)]
+    refused: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,10 +132,18 @@ pub(super) fn render(
         scope,
         what,
         next_at,
+        channel,
+        refused,
     } in &answer.paces
     {
         let next = local(next_at, zone, today.as_ref());
-        let line = format!("the next of {scope} {what} waits for its pace, about {next}\n");
+        let line = if *refused {
+            format!(
+                "the next of {scope} {what} goes by {channel}, and waits: the provider refuses the account\n"
+            )
+        } else {
+            format!("the next of {scope} {what} waits for its pace, about {next}\n")
+        };
         text += &fold(&line, width);
     }
     if answer.timers.is_empty() {

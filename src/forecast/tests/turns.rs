@@ -190,6 +190,53 @@ fn with_a_rate_of_its_sender_it_takes_the_later_slot() {
     assert_eq!(known.unknown, [others]);
 }
 
+/// The order is kept: what comes after a message whose account is refused waits with it.
+#[test]
+fn a_refused_account_holds_what_comes_after_its_message_in_the_queue_and_nothing_else() {
+    let email = LaneKey::of(Channel::Email);
+    let beside = |m: &mut Subject, a: &mut Surroundings, due, free_at| {
+        let other = PublishedLane {
+            refused: refused(-30, 60).refused,
+            ..PublishedLane::of(&email)
+        };
+        a.instances = vec![instance(1, vec![lane(), other])];
+        queue(m, a, &[9], -100);
+        let row = Queued {
+            id: MessageId(Uuid::from_u128(100)),
+            due: s(due),
+            free_at,
+            late_from: s(due),
+        };
+        m.refused_beside = [(email.clone(), row)].into();
+    };
+    let held = check(
+        |m, a| beside(m, a, 9, s(9)),
+        (Outcome::Wait, Some(60), None, Some("breaker")),
+        Some((Outcome::Send, Some("pace"))),
+        "waits for the pace of campaign c1: a message before it goes by email, and the provider has refused the account \
+         since 2026-01-01T08:59:30.000000Z (account issue, code 1); it tries one message at 2026-01-01T09:01:00",
+    );
+    assert_eq!(
+        held.unknown,
+        ["when the provider accepts the account again"]
+    );
+    // One that is due later, or paused until then, is not before it.
+    let free = (Outcome::Send, Some(19), None, Some("pace"));
+    check(|m, a| beside(m, a, 11, s(11)), free, None, "");
+    check(|m, a| beside(m, a, 9, s(100)), free, None, "");
+    check(|m, a| beside(m, a, 9, Moment::MAX), free, None, "");
+    // Another instance is not refused.
+    check(
+        |m, a| {
+            beside(m, a, 9, s(9));
+            a.instances.push(instance(2, vec![lane()]));
+        },
+        free,
+        None,
+        "",
+    );
+}
+
 /// Business hours that open a minute from now.
 fn closed(a: &mut Surroundings) {
     a.rules.business_hours = "mon-sun 09:00-09:00:05 09:01-12:00".parse().ok();

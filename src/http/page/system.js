@@ -21,13 +21,15 @@ const PARTS = [
     ? ["warn", `limited to ${count(load.permits)} at a time, because the provider throttles; ${count(load.in_flight)} in flight`]
     : ["good", `${count(load.in_flight)} in flight (limit ${count(load.permits)})`]],
   ["Claimed", ({ load }) => ["good", `${count(load.cleared)} messages, ${count(load.unrecorded)} results to save`]],
-  ["Paces", ({ paces }) => ["good", paces.length ? paceWords(paces) : "none waiting"]],
+  ["Paces", ({ paces }) => [paces.some((pace) => pace.refused) ? "warn" : "good", paces.length ? paceWords(paces) : "none waiting"]],
   ["Journal", ({ journal }) => !journal ? ["off", "none is kept"] : journal.writable ? ["good", "written"] : ["warn", journal.reason || "cannot be written"]],
   ["Sent twice", ({ duplicates }) => [duplicates > 0 ? "bad" : "good", duplicates ? `${count(duplicates)} ${duplicates === 1 ? "message" : "messages"}` : "none"]],
 ];
 
 function paceWords(paces) {
-  const words = paces.slice(0, 3).map((pace) => `${pace.scope} ${pace.what}: the next about ${time(micros(pace.next_at))}`);
+  const next = ({ next_at, channel, refused }) => refused ? `waits, because the provider refuses the account of the next (${channel})`
+    : `the next about ${time(micros(next_at))}`;
+  const words = paces.slice(0, 3).map((pace) => `${pace.scope} ${pace.what}: ${next(pace)}`);
   if (paces.length > words.length) words.push(`${count(paces.length - words.length)} more`);
   return words.join("; ");
 }

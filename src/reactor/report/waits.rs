@@ -34,6 +34,10 @@ pub struct PaceReport {
     pub what: String,
     /// When its next message may start.
     pub next_at: Moment,
+    /// The channel of that message.
+    pub channel: &'static str,
+    /// Whether the provider refuses its account here: it waits for that, and what comes after it in the order too.
+    pub refused: bool,
 }
 
 /// Senders and recipients whose messages wait because of the provider, while all others are sent.

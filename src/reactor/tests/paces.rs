@@ -43,6 +43,8 @@ pub(super) struct Paces {
     asked: Vec<Moment>,
     /// No claim has an answer.
     is_silent: bool,
+    /// Its messages are locked.
+    is_locked: bool,
 }
 
 impl Paces {
@@ -132,7 +134,7 @@ impl Paces {
         now: Moment,
     ) -> Option<PacedClaim<JudgedClaim<MessageId>>> {
         let (due, first) = self.first(rows, now + LEAD_MAX)?;
-        if self.next > now + LEAD_MAX {
+        if self.next > now + LEAD_MAX || self.is_locked {
             return None;
         }
         let slot = self.next.max(due).max(now);

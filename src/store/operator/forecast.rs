@@ -141,7 +141,7 @@ pub async fn subjects(
     };
     let paces: Result<Vec<_>, _> = rows.iter().map(of_row).collect();
     let paces = paces.map_err(StoreError::unreadable(STEP))?;
-    let mut queues = Queues::read(client, paces.into_iter().flatten(), sender, around.now).await?;
+    let mut queues = Queues::read(client, paces.into_iter().flatten(), around).await?;
     let read = rows
         .iter()
         .map(|row| subject(row, rules, &mut queues))
@@ -205,6 +205,7 @@ fn subject(
     Ok(Subject {
         pace: queues.place(row, &claim, rules)?,
         rate: queues.room(row, claim.id)?,
+        refused_beside: queues.refused(row)?,
         claim,
         paused_until: moment(row, "paused_until")?,
         paused_by: row.try_get("paused_by")?,

@@ -70,3 +70,76 @@ fn a_message_whose_lane_is_refused_is_not_claimed_until_that_takes_it() {
     let asked = world.paces.asked.len();
     assert!(asked <= 4, "{asked}");
 }
+
+/// The order is kept: the campaign waits for the lane of its first message. Nothing else does.
+#[test]
+fn a_refused_lane_holds_the_campaign_whose_first_message_goes_by_it_and_nothing_else() {
+    let first = SECOND / 2;
+    let rows = [
+        Row::due(1, at(first)),
+        Row::due(FIRST, at(SECOND)),
+        Row::due(FIRST + 1, at(SECOND)).over(Channel::Webhook),
+        Row::due(2, at(3 * SECOND)).over(Channel::Webhook),
+    ];
+    let mut world = World::new(settings(8), rows);
+    world.run_until(at(first));
+    world.answer(id(1), unpaid());
+    world.run_until(at(3 * SECOND));
+    assert_eq!(world.in_flight, [id(2)]);
+    world.answer(id(2), accepted());
+    let reported = world.reactor.paces();
+    let reported = reported.iter().map(|pace| (pace.channel, pace.refused));
+    assert_eq!(reported.collect::<Vec<_>>(), [("sms", true)]);
+    assert!(world.paces.asked.is_empty());
+
+    // The next try of one of the two by that lane ends it.
+    let mut begun = Vec::new();
+    while world.count(Status::Sent) < 4 {
+        assert!(world.now.db < at(1_000 * SECOND), "{begun:?}");
+        world.run_until(world.now.db + SECOND);
+        for id in world.in_flight.clone() {
+            begun.push(id);
+            world.answer(id, accepted());
+        }
+    }
+    begun.retain(|begun| world.paces.has(*begun));
+    assert_eq!(begun, [id(FIRST), id(FIRST + 1)]);
+    let reported = world.reactor.paces();
+    assert!(reported.iter().all(|pace| !pace.refused), "{reported:?}");
+}
+
+/// Of two paces one is asked, because the other one's first message goes by a refused lane.
+#[test]
+fn a_pace_does_not_wait_for_the_lane_of_another() {
+    let first = SECOND / 2;
+    let mut world = World::new(settings(8), [Row::due(1, at(first))]);
+    world.run_until(at(first));
+    world.answer(id(1), unpaid());
+    let due = |n, channel| PaceDue {
+        id: PaceId(Uuid::from_u128(n)),
+        ..Paces::default().due_by(LaneKey::of(channel), at(SECOND))
+    };
+    let both = vec![due(1, Channel::Sms), due(2, Channel::Webhook)];
+    world.handle(Input::PacesLoaded(both));
+    world.paces.is_silent = true;
+    world.run_until(at(SECOND));
+    let asked = world.reactor.paces.audit();
+    let lane = world.reactor.lanes.find(&LaneKey::of(Channel::Webhook));
+    assert_eq!(asked, BTreeMap::from([(lane.expect("it is asked for"), 1)]));
+}
+
+/// What another transaction has locked is asked for less and less often, and soon after it is free.
+#[test]
+fn a_locked_message_is_claimed_again_after_a_pause_that_grows() {
+    let mut world = World::new(settings(8), paced(1));
+    world.paces.is_locked = true;
+    world.run_until(at(3 * SECOND));
+    let asked = &world.paces.asked;
+    let pauses = asked.windows(2).map(|pair| pair[1].since(pair[0]));
+    let pauses: Vec<_> = pauses.collect();
+    assert!((5..=14).contains(&pauses.len()), "{pauses:?}");
+    assert!(pauses[pauses.len() - 1] > 4 * pauses[0], "{pauses:?}");
+    world.paces.is_locked = false;
+    world.run_until(at(5 * SECOND));
+    assert_eq!(world.in_flight, [id(FIRST)]);
+}

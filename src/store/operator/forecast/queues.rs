@@ -8,10 +8,11 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::moment;
-use crate::forecast::{Place, Room};
-use crate::message::{Claim, MessageId, Moment, PaceScope};
+use crate::forecast::{Place, Room, Surroundings};
+use crate::message::{Claim, LaneKey, MessageId, Moment, PaceScope, Routes, Sender};
 use crate::policy::{self, Rules};
 use crate::schedule::queue::{Queue, Queued, Slots, Turn};
+use crate::store::path::claims::{lane, lane_address};
 use crate::store::path::paces::shown;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
@@ -28,6 +29,7 @@ const ALL_MAX: i64 = 20_000;
 struct Waiting {
     queued: Queued,
     segments: u32,
+    lane: LaneKey,
 }
 
 /// The turns of the messages of a campaign, by pace and business hours.
@@ -41,21 +43,23 @@ pub(super) struct Queues {
     campaigns: HashMap<Uuid, Arc<Queue>>,
     /// Computed once for all messages that have the same hours.
     turns: Turns,
+    /// Of each queue those whose lanes every instance is refused.
+    refused: HashMap<Uuid, Arc<[(LaneKey, Queued)]>>,
 }
 
 impl Queues {
     pub(super) async fn read(
         client: &Client,
         paces: impl Iterator<Item = Uuid>,
-        sender: Option<&str>,
-        now: Moment,
+        around: &Surroundings,
     ) -> Result<Self, StoreError> {
         const STEP: &str = "reading the queues of paces for a forecast";
         let mut queues = Self {
-            now,
+            now: around.now,
             of: HashMap::new(),
             campaigns: HashMap::new(),
             turns: HashMap::new(),
+            refused: HashMap::new(),
         };
         let paces: Vec<Uuid> = paces.collect::<BTreeSet<_>>().into_iter().collect();
         let Ok(n) = i64::try_from(paces.len()) else {
@@ -65,13 +69,42 @@ impl Queues {
             return Ok(queues);
         }
         let most = AHEAD_MAX.min(ALL_MAX / n);
+        let sender = around.rules.default_sender.as_ref().map(Sender::as_str);
         let rows = client.query(QUEUES.text(), &[&paces, &sender, &most]).await;
         for row in rows.map_err(StoreError::at(STEP))? {
-            let read = waiting(&row).map_err(StoreError::unreadable(STEP))?;
+            let read = waiting(&row, &around.rules.routes).map_err(StoreError::unreadable(STEP))?;
             let (pace, waiting) = read;
             queues.of.entry(pace).or_default().push(waiting);
         }
+        queues.find_refused(around);
         Ok(queues)
+    }
+
+    fn find_refused(&mut self, around: &Surroundings) {
+        let mut known: HashMap<&LaneKey, bool> = HashMap::new();
+        for (pace, rows) in &self.of {
+            let mut refused = Vec::new();
+            for Waiting { lane, queued, .. } in rows {
+                let is_refused = || around.refused(lane).is_some();
+                if *known.entry(lane).or_insert_with(is_refused) {
+                    refused.push((lane.clone(), *queued));
+                }
+            }
+            if !refused.is_empty() {
+                self.refused.insert(*pace, refused.into());
+            }
+        }
+    }
+
+    /// The messages of the queue of this one whose lanes every instance is refused, in its order.
+    pub(super) fn refused(
+        &self,
+        row: &Row,
+    ) -> Result<Arc<[(LaneKey, Queued)]>, tokio_postgres::Error> {
+        let pace: Option<Uuid> = row.try_get("pace")?;
+        let queue = pace.or(row.try_get("rate")?);
+        let refused = queue.and_then(|queue| self.refused.get(&queue));
+        Ok(refused.cloned().unwrap_or_default())
     }
 
     /// The place of a message at its campaign.
@@ -162,7 +195,7 @@ impl Queues {
     }
 }
 
-fn waiting(row: &Row) -> Result<(Uuid, Waiting), tokio_postgres::Error> {
+fn waiting(row: &Row, routes: &Routes) -> Result<(Uuid, Waiting), tokio_postgres::Error> {
     let segments: Option<i32> = row.try_get("segments")?;
     let waiting = Waiting {
         queued: Queued {
@@ -172,6 +205,7 @@ fn waiting(row: &Row) -> Result<(Uuid, Waiting), tokio_postgres::Error> {
             late_from: row.try_get::<_, PgTimestamp>("late_from")?.0,
         },
         segments: segments.unwrap_or(0).unsigned_abs(),
+        lane: lane(row, lane_address(row)?, routes)?,
     };
     Ok((row.try_get("pace")?, waiting))
 }

@@ -4,7 +4,7 @@
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 )
-select p.id as pace, m.id, m.due, m.free_at, m.late_from, m.segments
+select p.id as pace, m.id, m.due, m.free_at, m.late_from, m.segments, m.channel, m.account, m.lane_address
   from unnest($1::uuid[]) ask (id)
   join punctual.paces p on p.id = ask.id
  cross join (select $2::text as sender, account_senders!() as senders) ours
@@ -14,6 +14,7 @@ select p.id as pace, m.id, m.due, m.free_at, m.late_from, m.segments
      from (select * from (queue!(p)) q (id, due) order by q.due, q.id) q
     cross join lateral (
       select m.id, due!(m) as due, case p.scope when 'sender' then charge!(m) end as segments,
+             m.channel::text, m.account::text, lane_address!(m) as lane_address,
              case when is_quarantined!(m) or exists (select from punctual.suppressions s where is_opted_out!(m)) then 'infinity'
                   else greatest(due!(m), paused_until!(m)) end as free_at,
              greatest(late_from!(m), paused_until!(m)) as late_from
