@@ -203,6 +203,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (wakers, health) = (Wakers::default(), Health::default());
     let listener = listen::listen(parts.dsn, store.clone(), heard_tx, limits.daemon.channel);
     tasks.spawn("listener", listener);
+    let recovered = handler.when_recovered();
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
@@ -218,7 +219,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         let watch = journal_watch::keep(Arc::clone(&begun.journal), dispatch.clone());
         tasks.spawn("journal", watch);
         progress = std::mem::take(&mut begun.progress);
-        begun.settle(&mut tasks, &dispatch, &input_tx);
+        begun.settle(&mut tasks, &dispatch, &input_tx, recovered);
+    } else {
+        recovered();
     }
     let progress = restore::at_start(progress, parts.accept_restore, &lineage);
     if let Some(before) = progress.open {

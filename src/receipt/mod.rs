@@ -13,7 +13,7 @@ pub mod look_up;
 pub mod reconcile;
 mod segments;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -49,8 +49,8 @@ pub struct CallbackHandler {
     inbox: Arc<Inbox>,
     /// To the reactor, what concerns other messages too.
     inputs: Option<mpsc::Sender<Input>>,
-    /// Runs since the start.
-    started: Stopwatch,
+    /// Runs since what earlier processes left is recorded; unset until then.
+    recovered: Arc<OnceLock<Stopwatch>>,
 }
 
 /// Why a callback was rejected.
@@ -90,7 +90,7 @@ impl CallbackHandler {
             metrics,
             inbox,
             inputs: None,
-            started: Stopwatch::start(),
+            recovered: Arc::default(),
         }
     }
 
@@ -106,6 +106,14 @@ impl CallbackHandler {
     pub fn with(self, max_lateness: Duration, limits: ReceiptLimits) -> Self {
         let inbox = Arc::new(Inbox::new(self.store.clone(), max_lateness, limits));
         Self { inbox, ..self }
+    }
+
+    /// Notifies it that what earlier processes left is recorded: no attempt of theirs becomes known any more.
+    pub fn when_recovered(&self) -> impl FnOnce() + Send + use<> {
+        let recovered = Arc::clone(&self.recovered);
+        move || {
+            let _ = recovered.set(Stopwatch::start());
+        }
     }
 
     /// The paths of the callbacks, below the public URL.

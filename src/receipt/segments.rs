@@ -6,38 +6,58 @@ use std::time::Duration;
 use super::{CallbackHandler, CallbackRejected};
 use crate::proof::{About, Report};
 use crate::provider::modem::{self, SegmentReport};
-use crate::store::segments::SegmentOwner;
 
-/// For how long after the start the modem keeps a report that is about no message: the outcomes that a journal proves
-/// are being recorded.
+/// The attempt that a report is about.
+enum Owner {
+    /// It waits for the report, which says this.
+    Waits(Report),
+    /// Its end is recorded, or its row is deleted: there is nothing to change.
+    HasEnded,
+}
+
+/// For how long a modem keeps a report that is about no message, once the outcomes that the journals of earlier
+/// processes prove are recorded: other instances may record theirs.
 const OUTCOMES_RECORDED_WITHIN: Duration = Duration::from_secs(90);
 
 impl CallbackHandler {
     pub(super) async fn segment(&self, segment: &SegmentReport) -> Result<(), CallbackRejected> {
         let report = match &segment.known {
-            Some(report) => Some(report.clone()),
-            None => self.owner(segment).await?,
-        };
-        let Some(report) = report else {
-            if self.started.elapsed() < OUTCOMES_RECORDED_WITHIN {
-                return Err(CallbackRejected::NotYet);
-            }
-            tracing::debug!(?segment, "a report is about no message that is waited for");
-            return Ok(());
+            Some(report) => report.clone(),
+            None => match self.owner(segment).await? {
+                Some(Owner::Waits(report)) => report,
+                Some(Owner::HasEnded) => {
+                    tracing::debug!(?segment, "a report repeats an end that is recorded");
+                    return Ok(());
+                }
+                None => return self.about_none(segment),
+            },
         };
         let report = self.whole(segment, report).await?;
         self.report(&report).await
     }
 
-    /// The newest attempt that it can be about.
-    async fn owner(&self, segment: &SegmentReport) -> Result<Option<Report>, CallbackRejected> {
+    fn about_none(&self, segment: &SegmentReport) -> Result<(), CallbackRejected> {
+        let since = self.recovered.get().map(|since| since.elapsed());
+        if since.is_none_or(|since| since < OUTCOMES_RECORDED_WITHIN) {
+            return Err(CallbackRejected::NotYet);
+        }
+        tracing::debug!(?segment, "a report is about no message that is waited for");
+        Ok(())
+    }
+
+    /// The attempt that it is about.
+    async fn owner(&self, segment: &SegmentReport) -> Result<Option<Owner>, CallbackRejected> {
         let owners = self.store.segment_owners(&segment.sim, segment.reference);
         let owners = self.inbox.alone(owners).await?;
-        let about = |owner: &SegmentOwner| {
-            let ids = (owner.message, owner.token);
-            segment.about(ids, &owner.sid, &owner.to)
-        };
-        Ok(owners.iter().find_map(about))
+        let known = owners.iter().map(|own| (own.claimed_at, own.to.as_deref()));
+        let owner = segment.is_about(known).and_then(|n| owners.get(n));
+        Ok(owner.map(|owner| match &owner.to {
+            Some(to) if owner.is_open => {
+                let ids = (owner.message, owner.token);
+                Owner::Waits(segment.about(ids, &owner.sid, to))
+            }
+            _ => Owner::HasEnded,
+        }))
     }
 
     /// A message has arrived once all its segments have, and the others may be reported to another process.

@@ -2,10 +2,12 @@
 //! between is not lost.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
 use crate::daemon::{Daemon, set, until};
+use crate::gsm::pdu::reported_at;
 use crate::gsm::{Break, Gsm, deliver, status_report};
 use crate::harness::TestDb;
 use crate::world::{FROM, TO, becomes, called, environment, insert, row, url};
@@ -29,6 +31,11 @@ async fn settings(app: &tokio_postgres::Client, gsm: &Gsm, dir: &Path) -> Vec<(S
         set(&mut env, name, value);
     }
     env
+}
+
+/// It passes on a PDU without storing it.
+fn says_directly(gsm: &Gsm, pdu: &str) {
+    gsm.says(&format!("+CDS: {}\r\n{pdu}", pdu.len() / 2 - 1));
 }
 
 #[tokio::test]
@@ -164,13 +171,20 @@ async fn reports_about_messages_of_an_earlier_process_reach_the_rows() {
     })
     .await;
     assert_eq!(row(&app, older).await.unwrap().status, "sent");
-    let report = status_report(1, TO, 0);
-    gsm.says(&format!("+CDS: {}\r\n{report}", report.len() / 2 - 1));
-    becomes(&app, older, "delivered").await;
+    // What repeats a report is not about an older message with the same number.
+    says_directly(&gsm, &status_report(1, TO, 0));
     until("it is acknowledged", async || {
         (gsm.phone().acknowledged == 1).then_some(())
     })
     .await;
+    assert_eq!(row(&app, older).await.unwrap().status, "sent");
+    // Nor is what the network took when that one was not sent yet; by its time it is.
+    let ago = |hours: u64| SystemTime::now() - Duration::from_secs(hours * 3600);
+    let earlier = "update punctual.attempts set claimed_at = claimed_at - interval '48 hours' where message_id = $1";
+    app.execute(earlier, &[&older]).await.unwrap();
+    says_directly(&gsm, &reported_at(1, TO, 0x46, ago(96)));
+    says_directly(&gsm, &reported_at(1, TO, 0, ago(48)));
+    becomes(&app, older, "delivered").await;
     // One about nothing changes nothing.
     gsm.stores(&status_report(9, TO, 0x46), "+CDSI");
     let after = insert(&app, "after it", 0).await;
@@ -181,4 +195,42 @@ async fn reports_about_messages_of_an_earlier_process_reach_the_rows() {
     assert!(gsm.phone().commands.iter().any(|own| own == "AT+CMGR=1"));
     let said = daemon.stop().await;
     assert!(!said.contains(&TO[1..]), "{said}");
+}
+
+/// It is in no memory, the modem has no `AT+CSMS=1`, and what an earlier process left is not recorded yet.
+#[tokio::test]
+async fn a_direct_report_waits_for_the_record_of_its_attempt() {
+    let db = TestDb::new().await;
+    let app = db.client().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut gsm = Gsm::serial(dir.path());
+    gsm.phone()
+        .refuses
+        .insert("AT+CSMS?".into(), "ERROR".into());
+    let env = settings(&app, &gsm, dir.path()).await;
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    let id = insert(&app, "recorded late", 0).await;
+    let sid = becomes(&app, id, "sent").await.sid.unwrap();
+    daemon.stop().await;
+    let hide = "update punctual.attempts set provider_sid = null where message_id = $1";
+    app.execute(hide, &[&id]).await.unwrap();
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    let after = insert(&app, "the modem is there", 0).await;
+    becomes(&app, after, "sent").await;
+    says_directly(&gsm, &status_report(1, TO, 0));
+    // What comes after it has been recorded, so it has been tried.
+    gsm.stores(&deliver(TO, "START", 1), "+CMTI");
+    until("the reply is deleted", async || {
+        gsm.phone().stored.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(row(&app, id).await.unwrap().status, "sent");
+    let show = "update punctual.attempts set provider_sid = $2 where message_id = $1";
+    app.execute(show, &[&id, &sid]).await.unwrap();
+    gsm.pick_up().await;
+    becomes(&app, id, "delivered").await;
+    assert_eq!(gsm.phone().acknowledged, 0);
+    daemon.stop().await;
 }

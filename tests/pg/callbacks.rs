@@ -354,7 +354,7 @@ async fn a_limit_is_reported_for_the_account_of_its_callback() {
 
 /// A report of a segment is repeated until all that follows from it is recorded.
 #[tokio::test]
-async fn a_segment_is_of_the_newest_attempt_whose_end_is_not_known() {
+async fn a_segment_of_an_attempt_is_open_until_its_end_is_known() {
     let world = World::new().await;
     let store = store(&world);
     let id = world.row("sent").await;
@@ -375,12 +375,26 @@ async fn a_segment_is_of_the_newest_attempt_whose_end_is_not_known() {
     }
     assert_eq!((owners(18).await.len(), owners(19).await.len()), (1, 0));
     assert!(store.segment_owners("eu:262", 18).await.unwrap().is_empty());
+    let open = async |number: u8| {
+        owners(number)
+            .await
+            .iter()
+            .map(|own| own.is_open)
+            .collect::<Vec<_>>()
+    };
     // The other segment did not arrive.
     let ended = |status: &str| format!("update punctual.attempts set message_status = '{status}'");
     run(&world.unseen, &ended("undelivered")).await;
-    assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 1));
+    assert_eq!((open(17).await, open(18).await), (vec![false], vec![true]));
     run(&world.unseen, &ended("delivered")).await;
-    assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 0));
+    assert_eq!((open(17).await, open(18).await), (vec![false], vec![false]));
+    // Of a row that is deleted the number is still taken.
+    run(&world.unseen, "delete from scheduled_messages").await;
+    let found = owners(17).await;
+    let [gone] = &found[..] else {
+        panic!("the attempt is not found");
+    };
+    assert!(gone.to.is_none());
 }
 
 /// That this attempt went through another account.

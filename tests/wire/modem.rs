@@ -270,6 +270,48 @@ async fn a_report_is_handed_in_and_then_acknowledged() {
     until("it is deleted", || gsm.phone().stored.len() == 1).await;
 }
 
+/// What the modem passes on directly is in no memory, and without `AT+CSMS=1` no network repeats it.
+#[tokio::test]
+async fn a_direct_report_that_cannot_be_recorded_is_kept() {
+    let mut gsm = Gsm::tcp().await;
+    gsm.phone()
+        .refuses
+        .insert("AT+CSMS?".into(), "ERROR".into());
+    gsm.phone().reports = Some(0);
+    let mut running = Running::new(&gsm, AMPLE, None);
+    assert_eq!(running.send(1, "short").await, accepted(1, "1"));
+    let Heard {
+        callback, recorded, ..
+    } = running.hears().await;
+    let first = said(callback);
+    drop(recorded);
+    // Whenever the modem is read it is handed in again: now and then, and with each connection.
+    let mut tries = 0;
+    let again = loop {
+        tries += 1;
+        assert!(tries < TRIES, "the report is not handed in again");
+        gsm.pick_up().await;
+        let soon = Duration::from_millis(500);
+        if let Ok(heard) = tokio::time::timeout(soon, running.heard.recv()).await {
+            break heard.unwrap();
+        }
+    };
+    assert_eq!(said(again.callback), first);
+    again.recorded.send(()).unwrap();
+    // Then no longer.
+    for n in 2..5 {
+        gsm.pick_up().await;
+        gsm.phone().reports = None;
+        let connections = gsm.phone().connections;
+        until("it is connected", || gsm.phone().connections > connections).await;
+        while !matches!(running.send(n, "after it").await, Outcome::Accepted { .. }) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert!(running.heard.try_recv().is_err());
+    assert_eq!(gsm.phone().acknowledged, 0);
+}
+
 /// A report is waited for until it is recorded.
 #[tokio::test]
 async fn a_report_that_cannot_be_recorded_is_handed_in_again() {

@@ -25,16 +25,20 @@ pub(in crate::daemon) struct StartedJournal {
 }
 
 impl StartedJournal {
-    /// Starts to settle what they left.
+    /// Starts to settle what they left; `recovered` is called at the end.
     pub(in crate::daemon) fn settle(
         self,
         tasks: &mut Tasks,
         dispatch: &Dispatch,
         inputs: &mpsc::Sender<Input>,
+        recovered: impl FnOnce() + Send + 'static,
     ) {
         let (past, follows) = (self.past, self.follows);
         let recovery = recovery::settle(dispatch.clone(), past, follows, inputs.clone());
-        tasks.spawn_finite("recovery", recovery);
+        tasks.spawn_finite("recovery", async move {
+            recovery.await;
+            recovered();
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the modem receives: replies and status reports. Each is handed in to be recorded, and only then deleted from
 //! the modem's memory, or acknowledged to the network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,19 +13,23 @@ use tokio::sync::{mpsc, oneshot};
 use super::at::Place;
 use super::codes;
 use super::pdu::{PduError, Received, StatusReport};
-use super::reports::{Accepted, Match, Matched, Recording, Reports, sim};
+use super::reports::{Accepted, Match, Matched, Recording, Reports, international, sim};
 use super::segment::{SegmentReport, segments};
 use super::session::{Broken, LIST_MAX, News};
 use super::setup::{self, Ready};
-use crate::message::{Channel, E164, LaneKey, ProviderSid};
+use crate::clock;
+use crate::message::{Channel, LaneKey, Moment, ProviderSid};
 use crate::provider::{Callback, Heard, OptOut, opt_out};
 
 /// What is done with what the modem received, once it is recorded.
 enum Done {
     /// It is deleted from the modem's memory.
     Delete(Place),
-    /// The network gets a confirmation that it has arrived.
-    Acknowledge,
+    /// The network gets a confirmation that this has arrived, which it passed on directly. If it is not recorded, it is
+    /// kept: not every network repeats it.
+    Acknowledge(String),
+    /// It was kept, and is no longer.
+    Drop(String),
     /// There is nothing to do.
     Nothing,
 }
@@ -59,6 +63,9 @@ impl Recorded {
     }
 }
 
+/// The most of what was passed on directly that is kept until it can be recorded. Beyond it the oldest is forgotten.
+const KEPT_MAX: usize = 256;
+
 /// What the modem has received and still keeps.
 pub(super) struct Inbound {
     account: String,
@@ -69,6 +76,8 @@ pub(super) struct Inbound {
     recordings: FuturesUnordered<BoxFuture<'static, Recorded>>,
     /// The places whose content is being recorded.
     taken: BTreeSet<Place>,
+    /// What was passed on directly and could not be recorded. It is handed in again with each poll.
+    kept: VecDeque<String>,
     /// Too much is to be recorded, which is logged already.
     is_full: bool,
 }
@@ -83,6 +92,7 @@ impl Inbound {
             reports: Reports::of(lane),
             recordings: FuturesUnordered::new(),
             taken: BTreeSet::new(),
+            kept: VecDeque::new(),
             is_full: false,
         }
     }
@@ -90,7 +100,8 @@ impl Inbound {
     /// Waits for the reports of a message, and returns its id.
     pub(super) fn expect(&mut self, ready: &Ready, accepted: Accepted) -> ProviderSid {
         let sid = accepted.sid(&self.account, &ready.imsi);
-        self.reports.expect(accepted, sid.clone(), &ready.imsi);
+        let now = Moment::from_micros(clock::reading().real_us);
+        self.reports.expect(accepted, now, sid.clone(), &ready.imsi);
         sid
     }
 
@@ -109,7 +120,7 @@ impl Inbound {
     /// Reads what the modem has received.
     pub(super) async fn take(&mut self, ready: &mut Ready, news: News) -> Result<(), Broken> {
         let (pdu, done) = match news {
-            News::Direct(pdu) => (pdu, Done::Acknowledge),
+            News::Direct(pdu) => (pdu.clone(), Done::Acknowledge(pdu)),
             News::Stored(place) if self.taken.contains(&place) => return Ok(()),
             News::Stored(place) => {
                 // A modem that was reset would show it as a text, which says nothing here.
@@ -188,6 +199,7 @@ impl Inbound {
                 sim: sim(&self.account, &ready.imsi),
                 reference: report.reference,
                 to: report.to,
+                sent_at: report.sent_at,
                 from: self.sender.clone(),
                 status,
                 known,
@@ -201,7 +213,7 @@ impl Inbound {
         let (recorded, is_recorded) = oneshot::channel();
         let place = match &done {
             Done::Delete(place) => Some(place.clone()),
-            Done::Acknowledge | Done::Nothing => None,
+            Done::Acknowledge(_) | Done::Drop(_) | Done::Nothing => None,
         };
         let heard = Heard { callback, recorded };
         if self.heard.try_send(heard).is_err() {
@@ -211,6 +223,7 @@ impl Inbound {
             if let Some(recording) = recording {
                 self.reports.reopen(&recording);
             }
+            self.keep(done);
             return;
         }
         self.taken.extend(place);
@@ -250,15 +263,31 @@ impl Inbound {
                     let _ = ready.session.command(&delete, "AT+CMGD").await?;
                 }
             }
-            Done::Acknowledge if has_succeeded && ready.acknowledges => {
+            Done::Acknowledge(_) if has_succeeded && ready.acknowledges => {
                 if ready.session.command("AT+CNMA", "AT+CNMA").await?.is_err() {
                     // It was too late, and the modem has stopped to pass on.
                     ready.indications().await?;
                 }
             }
-            Done::Acknowledge | Done::Nothing => {}
+            own if !has_succeeded => self.keep(own),
+            Done::Acknowledge(_) | Done::Drop(_) | Done::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Keeps what was passed on directly until it can be recorded, once.
+    fn keep(&mut self, done: Done) {
+        let (Done::Acknowledge(pdu) | Done::Drop(pdu)) = done else {
+            return;
+        };
+        if self.kept.contains(&pdu) {
+            return;
+        }
+        if self.kept.len() == KEPT_MAX {
+            tracing::warn!("what the modem received is forgotten: too much could not be recorded");
+            self.kept.pop_front();
+        }
+        self.kept.push_back(pdu);
     }
 
     /// Sees that the modem is there and passes on what it receives, and reads what it did not pass on.
@@ -266,6 +295,11 @@ impl Inbound {
         self.is_full = false;
         setup::see_unlocked(&mut ready.session).await?;
         ready.indications().await?;
+        for _ in 0..self.kept.len() {
+            if let Some(pdu) = self.kept.pop_front() {
+                self.received(ready, &pdu, Done::Drop(pdu.clone())).await?;
+            }
+        }
         for memory in ready.memories.clone() {
             if !select(ready, &memory).await? {
                 continue;
@@ -299,16 +333,6 @@ impl Inbound {
 async fn select(ready: &mut Ready, memory: &str) -> Result<bool, Broken> {
     let select = format!("AT+CPMS=\"{memory}\"");
     Ok(ready.session.command(&select, "AT+CPMS").await?.is_ok())
-}
-
-/// A sender's number as rows have it, which an opt-out has to equal; `None`: it has no country, or is a name.
-fn international(from: &str) -> Option<String> {
-    if from.starts_with('+') {
-        return Some(from.to_owned());
-    }
-    let number = format!("+{}", from.strip_prefix("00")?);
-    let number: E164 = number.parse().ok()?;
-    Some(number.as_str().to_owned())
 }
 
 /// The lines that follow one with this prefix, each with what is behind the prefix.

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::codes;
 use super::pdu::StatusReport;
-use super::segment::IN_PART;
-use crate::message::{AttemptToken, E164, LaneKey, MessageId, ProviderSid};
+use super::segment::{IN_PART, reported};
+use crate::message::{AttemptToken, E164, LaneKey, MessageId, Moment, ProviderSid};
 use crate::proof::{About, ProviderStatus, Report};
 
 /// The most messages that are kept. Beyond it the oldest is forgotten: of those whose reports have all come, or else of
@@ -90,6 +90,8 @@ struct Waiting {
     /// Its place in the order.
     number: u64,
     accepted: Accepted,
+    /// When the network accepted it, by this machine's clock.
+    at: Moment,
     sid: ProviderSid,
     /// The SIM that sent it.
     imsi: String,
@@ -111,7 +113,7 @@ pub(super) enum Match {
     Message(Matched),
     /// A segment whose last report is being recorded: this one repeats it, and is needed if that fails.
     BeingRecorded,
-    /// No message that is waited for.
+    /// No message that is waited for here: one of an earlier process, or whose end is recorded.
     None,
 }
 
@@ -150,7 +152,7 @@ impl Reports {
     }
 
     /// Waits for the reports of this one.
-    pub(super) fn expect(&mut self, accepted: Accepted, sid: ProviderSid, imsi: &str) {
+    pub(super) fn expect(&mut self, accepted: Accepted, at: Moment, sid: ProviderSid, imsi: &str) {
         if self.messages.len() == MESSAGES_MAX {
             let ended = self.messages.iter().position(|own| own.open.is_empty());
             self.messages.remove(ended.unwrap_or(0));
@@ -161,29 +163,35 @@ impl Reports {
             open: accepted.references.clone(),
             recording: Vec::new(),
             accepted,
+            at,
             sid,
             imsi: imsi.to_owned(),
             failed: 0,
         });
     }
 
-    /// What a report of this SIM says about the newest message that it can be about. A message is delivered once all
-    /// of its segments are, and did not arrive if one of them did not.
+    /// What a report of this SIM says about the newest message that it can be about, by its number, its recipient and
+    /// its time. A message is delivered once all of its segments are, and did not arrive if one of them did not.
     pub(super) fn matched(&mut self, imsi: &str, report: &StatusReport, from: &str) -> Match {
         let Some(status) = codes::status(report.status) else {
             return Match::None;
         };
         let number = &report.reference;
-        let is_about = |waiting: &&mut Waiting| {
-            waiting.imsi == imsi
-                && (waiting.open.contains(number) || waiting.recording.contains(number))
-                && is_same(&waiting.accepted.to, &report.to)
+        let has_number = |waiting: &&mut Waiting| {
+            waiting.imsi == imsi && waiting.accepted.references.contains(number)
         };
-        let Some(waiting) = self.messages.iter_mut().rev().find(is_about) else {
+        let all = self.messages.iter_mut().rev().filter(has_number);
+        let mut all: Vec<&mut Waiting> = all.collect();
+        let times = all.iter().map(|own| (own.at, Some(&own.accepted.to)));
+        let about = reported(report.sent_at, &report.to, times);
+        let Some(waiting) = about.and_then(|n| all.get_mut(n)) else {
             return Match::None;
         };
-        if !waiting.open.contains(number) {
+        if waiting.recording.contains(number) {
             return Match::BeingRecorded;
+        }
+        if !waiting.open.contains(number) {
+            return Match::None;
         }
         let is_end = status.delivery.stage().is_final();
         let is_failed = status.delivery.failure().is_some();
@@ -238,6 +246,16 @@ pub(super) fn is_same(to: &E164, shown: &str) -> bool {
     }
     let own = shown.trim_start_matches('0');
     own.len() >= NATIONAL_MIN && to.as_str().ends_with(own)
+}
+
+/// A sender's number as rows have it, which an opt-out has to equal; `None`: it has no country, or is a name.
+pub(super) fn international(from: &str) -> Option<String> {
+    if from.starts_with('+') {
+        return Some(from.to_owned());
+    }
+    let number = format!("+{}", from.strip_prefix("00")?);
+    let number: E164 = number.parse().ok()?;
+    Some(number.as_str().to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Which attempt a modem's status report is about, if the process that sent it has ended, and which segments of a
 //! message have arrived.
 
-use crate::message::{AttemptToken, MessageId, ProviderSid};
+use crate::message::{AttemptToken, MessageId, Moment, ProviderSid};
+use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static OWNERS: &Sql = sql!("sql/segment_owners.sql");
@@ -13,7 +14,7 @@ const STEP: &str = "recording what a modem reports";
 /// How many of a SIM's attempts are looked at, from the newest.
 const LOOKED_AT: i64 = 4096;
 
-/// An attempt that a report can be about.
+/// An attempt with the number that a report has.
 pub struct SegmentOwner {
     /// The message.
     pub message: MessageId,
@@ -21,12 +22,16 @@ pub struct SegmentOwner {
     pub token: AttemptToken,
     /// The provider's id of it.
     pub sid: ProviderSid,
-    /// The recipient, as the row has it.
-    pub to: String,
+    /// When it was claimed.
+    pub claimed_at: Moment,
+    /// Whether the end of this segment is not reported.
+    pub is_open: bool,
+    /// The recipient, as the row has it; `None`: the row is deleted.
+    pub to: Option<String>,
 }
 
 impl Store {
-    /// The attempts that a report about this segment of this SIM can be about, the newest first.
+    /// The attempts of this SIM that have a segment of this number, the newest first.
     pub async fn segment_owners(
         &self,
         sim: &str,
@@ -43,6 +48,8 @@ impl Store {
                 message: MessageId(row.try_get("message_id")?),
                 token: AttemptToken(row.try_get("token")?),
                 sid: ProviderSid(row.try_get("provider_sid")?),
+                claimed_at: row.try_get::<_, PgTimestamp>("claimed_at")?.0,
+                is_open: row.try_get("is_open")?,
                 to: row.try_get("to_number")?,
             })
         };

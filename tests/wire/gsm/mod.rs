@@ -5,7 +5,7 @@
 
 #![allow(dead_code, reason = "each binary uses a part of it")]
 
-mod pdu;
+pub(crate) mod pdu;
 pub(crate) mod phone;
 mod wire;
 

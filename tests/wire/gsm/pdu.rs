@@ -1,5 +1,9 @@
 //! PDUs as the network has them: reads SMS-SUBMIT, writes SMS-DELIVER and SMS-STATUS-REPORT.
 
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
 /// A segment that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -92,8 +96,25 @@ pub(crate) fn deliver(from: &str, text: &str, second: u8) -> String {
     )
 }
 
-/// What became of a segment.
+/// What became of a segment that was taken just now.
 pub(crate) fn status_report(reference: u8, to: &str, status: u8) -> String {
-    let to = address(to);
-    format!("0006{reference:02X}{to}62111221000000621112210000 00{status:02X}").replace(' ', "")
+    reported_at(reference, to, status, SystemTime::now())
+}
+
+/// The same of one that was taken then.
+pub(crate) fn reported_at(reference: u8, to: &str, status: u8, taken: SystemTime) -> String {
+    let (to, taken) = (address(to), time(taken));
+    format!("0006{reference:02X}{to}{taken}{taken}{status:02X}")
+}
+
+/// Two digits each of year, month, day, hour, minute and second, the lower half first; in UTC.
+fn time(at: SystemTime) -> String {
+    let text = DateTime::<Utc>::from(at)
+        .format("%y%m%d%H%M%S00")
+        .to_string();
+    let digits: Vec<char> = text.chars().collect();
+    digits
+        .chunks(2)
+        .flat_map(|pair| [pair[1], pair[0]])
+        .collect()
 }

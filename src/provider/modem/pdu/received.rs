@@ -2,11 +2,16 @@
 
 use std::fmt;
 
+use chrono::{NaiveDate, TimeDelta};
+
 use super::{INTERNATIONAL, septets};
-use crate::message::gsm7;
+use crate::message::{Moment, gsm7};
 
 /// The octets of a time.
 const TIME: usize = 7;
+
+/// The bit of a time's zone that says that it is behind UTC.
+const WEST: u8 = 0b0000_1000;
 
 /// The bit of a first octet that says that the text begins with a header.
 const HEADER: u8 = 0b0100_0000;
@@ -46,6 +51,8 @@ pub(in crate::provider::modem) struct StatusReport {
     pub(in crate::provider::modem) reference: u8,
     /// The recipient.
     pub(in crate::provider::modem) to: String,
+    /// When the service centre took it, by its clock; `None`: it gives no time.
+    pub(in crate::provider::modem) sent_at: Option<Moment>,
     /// TP-Status.
     pub(in crate::provider::modem) status: u8,
 }
@@ -92,13 +99,37 @@ impl Received {
 fn report(mut rest: Rest<'_>) -> Result<StatusReport, PduError> {
     let reference = rest.octet()?;
     let to = rest.address()?;
-    rest.take(2 * TIME)?;
+    let sent_at = moment(rest.take(TIME)?);
+    let _ended_at = rest.take(TIME)?;
     let status = rest.octet()?;
     Ok(StatusReport {
         reference,
         to,
+        sent_at,
         status,
     })
+}
+
+/// A time (9.2.3.11): two digits each of year, month, day, hour, minute, second, the lower half first, and the zone in
+/// quarters of an hour, whose bit 3 is its sign.
+fn moment(octets: &[u8]) -> Option<Moment> {
+    let digits = |octet: u8| {
+        let (tens, ones) = (octet & 0xf, octet >> 4);
+        (tens < 10 && ones < 10).then_some(u32::from(tens * 10 + ones))
+    };
+    let [year, month, day, hour, minute, second, zone] = *octets else {
+        return None;
+    };
+    let year = i32::try_from(digits(year)?).ok()? + 2000;
+    let date = NaiveDate::from_ymd_opt(year, digits(month)?, digits(day)?)?;
+    let local = date.and_hms_opt(digits(hour)?, digits(minute)?, digits(second)?)?;
+    let quarters = i64::from(digits(zone & !WEST)?);
+    let ahead = TimeDelta::minutes(if zone & WEST == 0 {
+        15 * quarters
+    } else {
+        -15 * quarters
+    });
+    Some(Moment::from((local - ahead).and_utc()))
 }
 
 fn reply(first: u8, mut rest: Rest<'_>) -> Result<Reply, PduError> {
@@ -226,98 +257,4 @@ impl<'a> Rest<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().fold(String::new(), |mut hex, octet| {
-            let _ = write!(hex, "{octet:02X}");
-            hex
-        })
-    }
-
-    fn reply(hex: &str) -> (String, Option<String>) {
-        match Received::parse(hex) {
-            Ok(Received::Reply(Reply { from, text })) => (from, text),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The example of every description of the format.
-    #[test]
-    fn a_reply() {
-        let hex = "07917283010010F5040BC87238880900F10000993092516195800AE8329BFD4697D9EC37";
-        assert_eq!(
-            reply(hex),
-            ("27838890001".into(), Some("hellohello".into()))
-        );
-        let international = hex.replace("0BC8", "0B91");
-        assert_eq!(reply(&international).0, "+27838890001");
-        let lower = reply(&hex.to_lowercase()).1;
-        assert_eq!(lower.as_deref(), Some("hellohello"));
-    }
-
-    #[test]
-    fn a_reply_in_ucs_2_from_a_name_and_a_segment() {
-        // From "Punctual", in UCS-2.
-        let named =
-            "0004 0ED0 D03A7B8C0ED7D8 00 08 99309251619580 06 043D04350442".replace(' ', "");
-        let (from, text) = reply(&named);
-        assert_eq!(text.as_deref(), Some("нет"));
-        assert_eq!(from.chars().count(), 8, "{from}");
-        // With a header that says 2 segments, which is no reply by itself.
-        let segment =
-            "0044 0B91 7238880900F1 00 00 99309251619580 0B 050003AB0201 A6E8".replace(' ', "");
-        assert_eq!(reply(&segment).1, None);
-        // With a header that says something else: STOP, after the seven septets of the header.
-        let stop = septets::pack(&[0x53, 0x54, 0x4f, 0x50], 1);
-        let stop = hex(&stop);
-        let port = format!("0044 0B91 7238880900F1 00 00 99309251619580 0B 050003AB0101 {stop}");
-        assert_eq!(reply(&port.replace(' ', "")).1.as_deref(), Some("STOP"));
-    }
-
-    #[test]
-    fn a_report() {
-        let hex = "0006 2A 0B91 7238880900F1 99309251619580 99309251619580 00".replace(' ', "");
-        let report = StatusReport {
-            reference: 0x2a,
-            to: "+27838890001".into(),
-            status: 0,
-        };
-        assert_eq!(Received::parse(&hex), Ok(Received::Report(report)));
-    }
-
-    #[test]
-    fn what_is_no_pdu() {
-        for (hex, expected) in [
-            ("", PduError::Short),
-            ("0", PduError::Hex),
-            ("xyz0", PduError::Hex),
-            ("0001", PduError::Kind),
-            ("00062A", PduError::Short),
-            ("0004FF91", PduError::Short),
-            ("FF", PduError::Short),
-        ] {
-            assert_eq!(Received::parse(hex), Err(expected), "{hex}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_that_a_modem_says_is_a_panic(octets in prop::collection::vec(any::<u8>(), 0..180)) {
-            let hex = hex(&octets).to_lowercase();
-            let _ = Received::parse(&hex);
-            let _ = Received::parse(&format!("0044{hex}"));
-            let _ = Received::parse(&format!("00440B917238880900F10000{hex}"));
-        }
-
-        #[test]
-        fn no_text_is_a_panic(text in "\\PC{0,80}") {
-            let _ = Received::parse(&text);
-        }
-    }
-}
+mod tests;
