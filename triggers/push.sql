@@ -21,6 +21,25 @@ $$;
 
 revoke execute on function punctual.push_keys(text, uuid), punctual.end_push(text, text) from PUBLIC;
 
+-- The most live subscriptions of a user: each chooses a host to send to. The same once more is not another.
+create or replace function punctual.guard_push() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('punctual.push ' || new.user_id, 0));
+  if (select count(*) from punctual_api.push_subscriptions s where s.user_id = new.user_id and s.ended_at is null) >= 20
+     and not exists (select from punctual_api.push_subscriptions s where s.endpoint = new.endpoint) and not restoring!()
+  then
+    raise exception using errcode = 'PT422', message = 'this user has 20 push subscriptions already',
+      hint = 'Nothing was written. Delete one that is not used any more.';
+  end if;
+  return new;
+end
+$$;
+
+create or replace trigger punctual_guard_push
+  before insert on punctual_api.push_subscriptions for each row
+  execute function punctual.guard_push();
+
 -- A user is the subject of the request's JWT, as in in_app.sql.
 drop policy if exists "punctual own subscriptions" on punctual_api.push_subscriptions;
 create policy "punctual own subscriptions" on punctual_api.push_subscriptions

@@ -111,6 +111,43 @@ async fn a_user_has_their_own_subscriptions_and_the_daemon_the_keys_of_one() {
     assert_eq!(endpoints(&world.unseen).await, "https://b.example/1");
 }
 
+/// Each user chooses the hosts that are sent to, so nobody has any number of them.
+#[tokio::test]
+async fn a_user_has_at_most_twenty_that_are_live() {
+    let world = World::new().await;
+    let ada = session(&world, ADA).await;
+    let nth = |n: usize| insert(ADA, &format!("https://a.example/{n}"));
+    for n in 0..20 {
+        run(&ada, &nth(n)).await;
+    }
+    let refused = ada.batch_execute(&nth(20)).await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "PT422");
+    assert!(
+        said(&refused).contains("20 push subscriptions"),
+        "{}",
+        said(&refused)
+    );
+    // The same browser once more, and another user.
+    let again = format!("{} on conflict (endpoint) do nothing", nth(3));
+    run(&ada, &again).await;
+    let ben = session(&world, BEN).await;
+    run(&ben, &insert(BEN, "https://b.example/1")).await;
+    // One that has ended, or is deleted, makes room.
+    run(
+        &world.unseen,
+        "select punctual.end_push('https://a.example/0', 'gone')",
+    )
+    .await;
+    run(&ada, &nth(20)).await;
+    run(
+        &ada,
+        "delete from punctual_api.push_subscriptions where endpoint = 'https://a.example/1'",
+    )
+    .await;
+    run(&ada, &nth(21)).await;
+    assert!(ada.batch_execute(&nth(22)).await.is_err());
+}
+
 #[tokio::test]
 async fn subscriptions_are_forgotten_with_their_user_and_after_their_end() {
     let world = World::new().await;

@@ -177,6 +177,30 @@ for (const refused of [
 ]) assert.equal(refused.status, 403, JSON.stringify(refused))
 done('in_app_messages: a user reads their own and marks them as read, and nothing else')
 
+// As docs/web-push.md grants it.
+const pushTable = () => client.schema('punctual_api').from('push_subscriptions')
+const keys = { p256dh: 'B'.repeat(87), auth: 'A'.repeat(22) }
+const subscription = (n, user_id = mine) => ({ user_id, endpoint: `https://push.example/${n}`, ...keys })
+const upserted = await pushTable().upsert(subscription(1), { onConflict: 'endpoint', ignoreDuplicates: true })
+assert.equal(upserted.status, 201, JSON.stringify(upserted))
+const live = await pushTable().select('endpoint, ended_at')
+assert.deepEqual(live.data, [{ endpoint: 'https://push.example/1', ended_at: null }], JSON.stringify(live))
+const another = '22222222-2222-4222-8222-222222222222'
+for (const refused of [
+  await pushTable().insert(subscription(2, another)),
+  await pushTable().insert({ ...subscription(2), ended_at: null }),
+  await pushTable().update({ ended_at: new Date().toISOString() }).eq('user_id', mine),
+  await client.schema('punctual').rpc('end_push', { whose: 'https://push.example/1', why: 'x' }),
+]) assert.ok([403, 404, 406].includes(refused.status), JSON.stringify(refused))
+for (let n = 2; n <= 20; n++) assert.equal((await pushTable().insert(subscription(n))).status, 201)
+const over = await pushTable().insert(subscription(21))
+assert.equal(over.status, 422, JSON.stringify(over))
+assert.match(over.error.message, /20 push subscriptions/)
+assert.equal((await pushTable().delete().eq('user_id', mine)).status, 204)
+const strangers = await fetch(`${base}/push_subscriptions`, { headers: { 'accept-profile': 'punctual_api' } })
+assert.equal(strangers.status, 401, 'anon may not')
+done('push_subscriptions: a user inserts, reads and deletes their own, up to 20, and nothing else')
+
 const hidden = await client.schema('punctual').from('attempts').select()
 assert.ok(hidden.error, 'the private schema is not served')
 done('schema punctual is not served')

@@ -49,12 +49,22 @@ pub(super) fn sealed(plain: &[u8], keys: &Keys) -> Result<Vec<u8>, Unspecified> 
     let own = EphemeralPrivateKey::generate(&ECDH_P256, &random)?;
     let own_public = own.compute_public_key()?;
     let theirs = UnparsedPublicKey::new(&ECDH_P256, &keys.public);
-    let shared = agree_ephemeral(own, &theirs, |secret| {
-        Salt::new(HKDF_SHA256, &keys.auth).extract(secret)
-    })?;
-    let info = [&b"WebPush: info\0"[..], &keys.public, own_public.as_ref()].concat();
+    let body = |secret: &[u8]| body(plain, keys, &salt, own_public.as_ref(), secret);
+    agree_ephemeral(own, &theirs, body)?
+}
+
+/// The same with this salt and public key, and the secret that it has in common with the subscription.
+fn body(
+    plain: &[u8],
+    keys: &Keys,
+    salt: &[u8; SALT],
+    own_public: &[u8],
+    secret: &[u8],
+) -> Result<Vec<u8>, Unspecified> {
+    let shared = Salt::new(HKDF_SHA256, &keys.auth).extract(secret);
+    let info = [&b"WebPush: info\0"[..], &keys.public, own_public].concat();
     let secret: [u8; 32] = expanded(&shared, &info)?;
-    let prk = Salt::new(HKDF_SHA256, &salt).extract(&secret);
+    let prk = Salt::new(HKDF_SHA256, salt).extract(&secret);
     let key: [u8; 16] = expanded(&prk, b"Content-Encoding: aes128gcm\0")?;
     let nonce: [u8; 12] = expanded(&prk, b"Content-Encoding: nonce\0")?;
 
@@ -66,12 +76,12 @@ pub(super) fn sealed(plain: &[u8], keys: &Keys) -> Result<Vec<u8>, Unspecified> 
         Aad::empty(),
         &mut record,
     )?;
-    let length = u8::try_from(own_public.as_ref().len()).map_err(|_| Unspecified)?;
+    let length = u8::try_from(own_public.len()).map_err(|_| Unspecified)?;
     Ok([
         &salt[..],
         &RECORD.to_be_bytes(),
         &[length],
-        own_public.as_ref(),
+        own_public,
         &record,
     ]
     .concat())
@@ -99,6 +109,24 @@ mod tests {
     const P256DH: &str =
         "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
     const AUTH_SECRET: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+
+    /// All of the example of RFC 8291, appendix A, but for the agreement on the secret, which `ring` makes.
+    #[test]
+    fn the_example_of_the_rfc() {
+        const OWN_PUBLIC: &str = "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";
+        const EXPECTED: &str = concat!(
+            "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vC",
+            "YLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXL",
+            "WyouBWLVWGNWQexSgSxsj_Qulcy4a-fN"
+        );
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+        let keys = Keys::parse(P256DH, AUTH_SECRET).unwrap();
+        let salt: [u8; SALT] = bytes("DGv6ra1nlYgDCS1FRnbzlw").try_into().unwrap();
+        let secret = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
+        let plain = b"When I grow up, I want to be a watermelon";
+        let sealed = body(plain, &keys, &salt, &bytes(OWN_PUBLIC), &secret).unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(sealed), EXPECTED);
+    }
 
     #[test]
     fn the_longest_message_fills_what_a_service_must_accept() {

@@ -9,7 +9,8 @@ with tab as (
 ), lost_trigger as (
   select e.name, t.tgenabled, e.tab
     from unnest($1::text[], $2::text[], $3::bool[]) as e (name, tab, optional)
-    left join pg_catalog.pg_class c on c.oid = to_regclass(e.tab)
+    left join pg_catalog.pg_namespace n on n.nspname = (parse_ident(e.tab))[1]
+    left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = (parse_ident(e.tab))[2]
     left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = e.name and not t.tgisinternal
    -- One of them is for sessions that replicate, in which the others do not fire.
    where (t.oid is null
