@@ -159,6 +159,21 @@ begin
 end
 $$;
 
+-- What e-mails of a template show in place of its text: the column html_template, where the app's table has one.
+create or replace function punctual.html_of(template uuid) returns text
+language plpgsql stable strict security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  key constant text := punctual.key_type('sms_templates', 'id');
+  html text;
+begin
+  if key is not null then
+    execute format('select to_jsonb(t) ->> ''html_template'' from public.sms_templates t where t.id = $1::%s', key)
+       into html using template;
+  end if;
+  return html;
+end
+$$;
+
 -- Adds the uses of templates to the app's counts. With its owner's rights, so that the daemon's role needs no
 -- right to write templates. A locked template is left for the next time. Its search_path has the app's tables, because
 -- the app's own triggers run in here.
@@ -231,6 +246,25 @@ $$;
 
 -- They run with their owner's rights, so not every role that can use the schema may call them.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
-                           punctual.templates_named(text, int), punctual.count_template_uses()
+                           punctual.html_of(uuid), punctual.templates_named(text, int),
+                           punctual.count_template_uses()
   from PUBLIC;
 grant execute on function punctual.part_separator() to PUBLIC;
+
+-- What a role that may call facts_of_templates needs beside it, if an earlier version granted it that.
+do $$
+declare
+  grantee name;
+begin
+  for grantee in
+    select distinct r.rolname
+      from pg_catalog.pg_proc p
+     cross join pg_catalog.aclexplode(p.proacl) a
+      join pg_catalog.pg_roles r on r.oid = a.grantee
+     where p.oid = 'punctual.facts_of_templates(uuid[])'::regprocedure and r.oid <> p.proowner
+       and a.privilege_type = 'EXECUTE'
+  loop
+    execute format('grant execute on function punctual.html_of(uuid) to %I', grantee);
+  end loop;
+end
+$$;

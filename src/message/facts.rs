@@ -32,6 +32,8 @@ pub struct Facts {
     pub limit: Limit,
     /// Its `subject`, of channels that show one.
     pub subject: Option<String>,
+    /// The `html_template` of its template, of e-mails.
+    pub html: Option<String>,
     /// The URLs of its `media_urls`, or of the `media_url` of an app's table with such a column.
     pub media: Vec<String>,
 }

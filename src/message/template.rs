@@ -119,6 +119,31 @@ pub fn fill(name: &str, text: &str, vars: &str) -> Result<String, TemplateError>
     substitute(name, text, |variable| value(&vars, variable))
 }
 
+/// The HTML beside the text of a template: values are text in it, whatever they contain.
+pub fn fill_html(name: &str, html: &str, vars: &str) -> Result<String, TemplateError> {
+    let vars = parsed(vars)?;
+    let escaped = |text: String| escape_html(&text);
+    substitute(name, html, |variable| {
+        Ok(value(&vars, variable)?.map(escaped))
+    })
+}
+
+/// A text as HTML shows it, between tags and in quoted attributes.
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 fn parsed(vars: &str) -> Result<BTreeMap<String, &RawValue>, TemplateError> {
     serde_json::from_str(vars).map_err(|_| TemplateError::Vars)
 }

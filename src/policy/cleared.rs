@@ -29,7 +29,7 @@ pub struct Cleared {
 }
 
 /// What a message is about, for recipients that are programs and services that pass it on, and what goes with its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct MessageContext {
     /// The row's `message_type`.
     pub message_type: Option<String>,
@@ -39,8 +39,22 @@ pub struct MessageContext {
     pub user_id: Option<Uuid>,
     /// See [`Cleared::media`].
     pub media: Vec<WebUrl>,
+    /// See [`Cleared::html`].
+    pub html: Option<String>,
     /// The row's `priority`.
     pub priority: Priority,
+}
+
+/// Without the HTML, which has the text.
+impl fmt::Debug for MessageContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageContext")
+            .field("message_type", &self.message_type)
+            .field("scheduled_at", &self.scheduled_at)
+            .field("user_id", &self.user_id)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Cleared {
@@ -87,6 +101,10 @@ impl Cleared {
     /// The pictures and files that go with this part: of a message of several parts with the first.
     pub fn media(&self) -> &[WebUrl] {
         &self.about.media
+    }
+    /// What an e-mail shows in place of the text, where it can: rendered from its template.
+    pub fn html(&self) -> Option<&str> {
+        self.about.html.as_deref()
     }
     /// Which part it is.
     pub const fn part(&self) -> Part {

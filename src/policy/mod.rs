@@ -215,6 +215,7 @@ pub fn judge(
                 scheduled_at: claim.facts.scheduled_at,
                 user_id: claim.facts.user_id,
                 media: text.media,
+                html: text.html,
                 priority: claim.facts.priority,
             }),
         }),
@@ -289,7 +290,8 @@ fn content(
     }
     let from =
         sender::of(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
-    let text = text::of(claim, rules, provider)?;
+    let mut text = text::of(claim, rules, provider)?;
+    text.html = text::html(claim, text.part, provider)?;
     Ok((to, from, text::subject(claim)?, text))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Reason, ReasonKind, Rule, Rules};
 use crate::message::parts::{PARTS_MAX, is_blank, split};
-use crate::message::{Capabilities, Claim, Part, WebUrl, media, template};
+use crate::message::{Capabilities, Channel, Claim, Part, WebUrl, media, template};
 
 /// What is sent.
 pub(super) struct Text {
@@ -13,6 +13,8 @@ pub(super) struct Text {
     pub(super) all: Vec<String>,
     /// What goes with this part.
     pub(super) media: Vec<WebUrl>,
+    /// What an e-mail shows in its place.
+    pub(super) html: Option<String>,
 }
 
 /// The text of the part that is next, or why it cannot be sent.
@@ -55,6 +57,7 @@ pub(super) fn of(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Resul
             Vec::new()
         },
         media,
+        html: None,
     })
 }
 
@@ -80,6 +83,7 @@ fn later(claim: &Claim, separator: Option<&str>, max_chars: usize) -> Result<Tex
         part,
         all: Vec::new(),
         media: Vec::new(),
+        html: None,
     })
 }
 
@@ -97,6 +101,29 @@ fn whole(claim: &Claim, separator: Option<&str>) -> Result<(String, &'static str
             Ok((text, "text of the template"))
         }
     }
+}
+
+/// What an e-mail shows in place of its text, or why it cannot be sent: the HTML of its template.
+pub(super) fn html(
+    claim: &Claim,
+    part: Part,
+    provider: &Capabilities,
+) -> Result<Option<String>, Reason> {
+    let facts = &claim.facts;
+    let is_email = claim.lane.channel() == Channel::Email;
+    let (Some(html), Some(vars), true) = (&facts.html, &facts.template_vars, is_email) else {
+        return Ok(None);
+    };
+    if !part.is_only() {
+        let n = part.of;
+        return Err(unfit(format!(
+            "the text of the template has {n} parts, and its html_template is of one e-mail"
+        )));
+    }
+    let html = template::fill_html("html_template", html, vars)
+        .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?;
+    is_short(&html, part, "html_template", provider.max_chars)?;
+    Ok((!is_blank(&html)).then_some(html))
 }
 
 /// The most characters of a subject.

@@ -166,6 +166,8 @@ async fn an_email_arrives_as_it_was_scheduled() {
     );
     world.becomes(id, "sent").await;
 
+    html_beside_the_text(&world, &mut server, template).await;
+
     // One that nobody has, and one that is accepted the second time.
     let nobody = insert(&world, "to_number, body", "'nobody@example.com', 'hello'").await;
     let row = world.becomes(nobody, "failed").await;
@@ -186,8 +188,8 @@ async fn an_email_arrives_as_it_was_scheduled() {
         "{told}"
     );
 
-    // Nobody is texted, and no conversation has it.
-    let texts = "select count(*) from messages";
+    // Nobody is texted but by the text, and no conversation has an e-mail.
+    let texts = "select count(*) from messages where body <> 'Order 8 is on its way.'";
     let texts = world.app.query_one(texts, &[]).await.unwrap();
     assert_eq!(texts.get::<_, i64>(0), 0);
     // What cannot be a subject fails, and a text needs no subject.
@@ -203,6 +205,60 @@ async fn an_email_arrives_as_it_was_scheduled() {
     daemon.stop().await;
     let world = world.with(&[("PUNCTUAL_SMTP_PASSWORD", "another one")]);
     refused_login(&world).await;
+}
+
+/// The app's table may have a column for it.
+async fn html_beside_the_text(world: &World, server: &mut Server, template: Uuid) {
+    let sql = "alter table sms_templates add column html_template text";
+    world.app.batch_execute(sql).await.unwrap();
+    let html =
+        "<html><body><p title=\"{{who}}\">Grüße, <b>{{ who }}</b>: {{n}}</p>{{none}}</body></html>";
+    let sql = "update sms_templates set html_template = $1 where id = $2";
+    world.app.execute(sql, &[&html, &template]).await.unwrap();
+    let id = insert(
+        world,
+        "to_number, body, template_id, template_vars, media_urls",
+        &format!(
+            r#"'ada@example.com', '', '{template}', '{{"n": 7, "who": "<Ada> & \"B''ob\""}}',
+               array['https://a.example/?b&c']"#
+        ),
+    )
+    .await;
+    let mail = server.mail().await;
+    assert_eq!(mail["defects"], serde_json::json!([]));
+    assert_eq!(mail["type"], "multipart/alternative");
+    assert_eq!(
+        mail["alternatives"],
+        serde_json::json!(["text/plain", "text/html"])
+    );
+    let text = mail["text"].as_str().unwrap().replace("\r\n", "\n");
+    assert_eq!(
+        text.trim_end(),
+        "Order 7 is on its way.\n\nhttps://a.example/?b&c"
+    );
+    let shown = mail["html"].as_str().unwrap().replace("\r\n", "\n");
+    let who = "&lt;Ada&gt; &amp; &quot;B&#39;ob&quot;";
+    let link = "<p><a href=\"https://a.example/?b&amp;c\">https://a.example/?b&amp;c</a></p>\n";
+    let expected =
+        format!("<html><body><p title=\"{who}\">Grüße, <b>{who}</b>: 7</p>{link}</body></html>");
+    assert_eq!(shown.trim_end(), expected);
+    world.becomes(id, "sent").await;
+    // A text has none.
+    let sql =
+        "insert into scheduled_messages (to_number, body, scheduled_at, template_id, template_vars)
+               values ('+13105551234', '', clock_timestamp(), $1, '{\"n\": 8}') returning id";
+    let texted: Uuid = world.app.query_one(sql, &[&template]).await.unwrap().get(0);
+    world.becomes(texted, "sent").await;
+    let broken = "update sms_templates set html_template = '<p>{{n</p>'";
+    world.app.batch_execute(broken).await.unwrap();
+    let columns = "to_number, body, template_id, template_vars";
+    let values = format!("'ada@example.com', '', '{template}', '{{\"n\": 9}}'");
+    let id = insert(world, columns, &values).await;
+    let row = world.becomes(id, "failed").await;
+    let why = row.error.unwrap();
+    assert!(why.contains("html_template has a {{"), "{why}");
+    let none = "update sms_templates set html_template = null";
+    world.app.batch_execute(none).await.unwrap();
 }
 
 /// A password that is wrong holds all e-mails, and no texts.

@@ -29,6 +29,7 @@ class Handler:
     async def handle_DATA(self, server, session, envelope):
         mail = message_from_bytes(envelope.original_content, policy=policy.default)
         body = mail.get_body(("plain",))
+        html = mail.get_body(("html",))
         print(
             json.dumps(
                 {
@@ -43,6 +44,8 @@ class Handler:
                     "unsubscribe": mail["list-unsubscribe"],
                     "type": mail.get_content_type(),
                     "text": body.get_content(),
+                    "html": None if html is None else html.get_content(),
+                    "alternatives": [part.get_content_type() for part in mail.iter_parts()],
                     "defects": [str(defect) for part in mail.walk() for defect in part.defects],
                     "longest": max(map(len, envelope.original_content.splitlines())),
                 }

@@ -107,3 +107,65 @@ fn a_sender_is_an_address_and_a_subject_one_line() {
     );
     assert!(matches!(verdict, Verdict::Send(cleared) if cleared.subject().is_none()));
 }
+
+#[test]
+fn html_is_of_one_email_and_its_values_are_text() {
+    let judged = |channel: Channel, html: &str, text: &str, rules: &Rules| {
+        let Verdict::Send(cleared) = mail(None, None, Some("{}")) else {
+            panic!("a template without variables")
+        };
+        assert_eq!(cleared.html(), None);
+        let mut claim = Claim {
+            lane: LaneKey::of(channel),
+            to_number: "ada@example.com".into(),
+            ..claim()
+        };
+        if channel == Channel::Sms {
+            claim.to_number = TO.into();
+            claim.from_number = Some("ACME".into());
+        }
+        claim.facts.template_vars = Some(r#"{"n": "<b>'\"&"}"#.into());
+        claim.facts.template = Some(Template {
+            name: "order".into(),
+            text: text.into(),
+            required_vars: None,
+            max_length: Some(10),
+            is_active: true,
+        });
+        claim.facts.html = Some(html.into());
+        let providers = ProviderCapabilities::all(PROVIDER);
+        match judge(&claim, rules, &providers, claim.due) {
+            Verdict::Send(cleared) => {
+                assert!(!format!("{cleared:?} {:?}", cleared.about()).contains("<p"));
+                Ok(cleared.html().map(str::to_owned))
+            }
+            Verdict::Reject { reason } => Err(reason.text),
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = Rules::default();
+    let html = |html: &str| judged(Channel::Email, html, "hello", &plain);
+    let shown = "<p>&lt;b&gt;&#39;&quot;&amp;</p> and more".to_owned();
+    assert_eq!(html("<p>{{n}}</p> and more{{m}}"), Ok(Some(shown)));
+    assert_eq!(html(" \n"), Ok(None));
+    let sms = judged(Channel::Sms, "<p>{{n</p>", "hello", &plain);
+    assert_eq!(sms, Ok(None), "no text has it");
+    let divided = Rules {
+        part_separator: Some("|".into()),
+        ..Rules::default()
+    };
+    for (made, why) in [
+        (html("<p>{{n</p>"), "html_template has a {{ without its }}"),
+        (
+            html(&"x".repeat(321)),
+            "the html_template has 321 characters, at most 320",
+        ),
+        (
+            judged(Channel::Email, "<p>", "a|b", &divided),
+            "has 2 parts, and its html_template is of one e-mail",
+        ),
+    ] {
+        let why_not = made.unwrap_err();
+        assert!(why_not.contains(why), "{why_not}");
+    }
+}

@@ -5,13 +5,14 @@ use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Message, SinglePart};
+use lettre::message::{Message, MultiPart, SinglePart};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::SmtpConfig;
 use super::quoted::Quotable;
 use crate::clock;
+use crate::message::template::escape_html;
 use crate::message::{Category, Email, Outcome, Retry, WebUrl};
 use crate::policy::Cleared;
 
@@ -141,9 +142,16 @@ pub(super) fn of(
         builder = builder.raw_header(header("List-Unsubscribe", format!("<{url}>")));
     }
     let text = SinglePart::plain(with_links(lines(message.body()), message.media()));
-    let mail = builder
-        .singlepart(text)
-        .map_err(|_| refused(Category::Content))?;
+    let mail = match message.html() {
+        None => builder.singlepart(text),
+        // The last one is what is shown where it can be.
+        Some(html) => {
+            let html = SinglePart::html(with_html_links(lines(html), message.media()));
+            let both = MultiPart::alternative().singlepart(text);
+            builder.multipart(both.singlepart(html))
+        }
+    };
+    let mail = mail.map_err(|_| refused(Category::Content))?;
     // The line that ends the content begins with one more.
     let mut bytes = mail.formatted();
     if bytes.ends_with(b"\r\n") {
@@ -155,7 +163,10 @@ pub(super) fn of(
         bytes,
         quotable: Quotable {
             subject: message.subject().map(str::to_owned),
-            text: message.body().to_owned(),
+            text: match message.html() {
+                Some(html) => [message.body(), html].join("\n"),
+                None => message.body().to_owned(),
+            },
         },
     })
 }
@@ -174,6 +185,18 @@ fn with_links(mut text: String, media: &[WebUrl]) -> String {
         text.push_str(url.as_str());
     }
     text
+}
+
+/// The same in HTML, before the end of its body, if it has one.
+fn with_html_links(mut html: String, media: &[WebUrl]) -> String {
+    let link = |url: &WebUrl| {
+        let url = escape_html(url.as_str());
+        format!("<p><a href=\"{url}\">{url}</a></p>\n")
+    };
+    let links: String = media.iter().map(link).collect();
+    let end = html.to_ascii_lowercase().rfind("</body");
+    html.insert_str(end.unwrap_or(html.len()), &links);
+    html
 }
 
 /// A header of ASCII that is not folded.
@@ -224,6 +247,10 @@ mod tests {
         );
         assert_eq!(text, "See:\n\nhttps://a.example/1\nhttps://b.example");
         assert_eq!(with_links("x".into(), &[]), "x");
+        let html = |text: &str| with_html_links(text.into(), &[url("https://a.example/?b&c")]);
+        let link = "<p><a href=\"https://a.example/?b&amp;c\">https://a.example/?b&amp;c</a></p>\n";
+        assert_eq!(html("<p>İ"), format!("<p>İ{link}"));
+        assert_eq!(html("<BODY>İ</BODY>"), format!("<BODY>İ{link}</BODY>"));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
         event: event(row)?,
         limit: limit(row)?,
         subject: row.try_get("subject")?,
+        html: row.try_get("html")?,
         media: media(row)?,
     })
 }

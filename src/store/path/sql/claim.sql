@@ -111,7 +111,7 @@ select coalesce(w.id, u.id) as id, w.token, w.number, (w.attempts - 1)::int as a
        w.template_vars::text as template_vars, w.subject::text, w.media,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
-       t.is_active as template_is_active,
+       t.is_active as template_is_active, case when channel!(w) = 'email' then punctual.html_of(t.id) end as html,
        coalesce((w.facts).has_preferences, false) as has_preferences, (w.facts).phone_verified, (w.facts).opted_out,
        (w.facts).off, (w.facts).quiet_start, (w.facts).quiet_end, (w.facts).timezone as user_timezone,
        (w.facts).event_is_cancelled as event_gone,

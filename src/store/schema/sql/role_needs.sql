@@ -30,8 +30,8 @@ with who as (
          format('grant execute on function %s to %I', p.oid::regprocedure, who.rolname) as meet
     from who, pg_proc p
    where p.pronamespace = to_regnamespace('punctual')
-     and p.proname in ('facts_of', 'facts_of_templates', 'count_template_uses', 'follow_missed', 'missed_change',
-                       'templates_named', 'part_separator', 'retain', 'put_in_app',
+     and p.proname in ('facts_of', 'facts_of_templates', 'html_of', 'count_template_uses', 'follow_missed', 'missed_change',
+                       'templates_named', 'part_separator', 'retain', 'put_in_app', 'has_in_app',
                        'push_keys', 'end_push')
      and not has_function_privilege(who.oid, p.oid, 'EXECUTE')
 ), policies as (
