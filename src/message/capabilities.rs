@@ -18,6 +18,8 @@ pub struct Capabilities {
     pub idempotent: bool,
     /// Whether it can be queried for a message by its sid, and for its list of messages.
     pub look_up: bool,
+    /// Whether it can be asked if it has a message by our id and its part, for what has no id of the provider's yet.
+    pub knows_ids: bool,
     /// Whether it reports by itself what happens to a message later.
     pub receipts: bool,
     /// Whether it sends pictures and files with a text.
@@ -37,6 +39,7 @@ impl Capabilities {
     pub const SENDS_ONLY: Self = Self {
         idempotent: false,
         look_up: false,
+        knows_ids: false,
         receipts: false,
         media: false,
         max_chars: usize::MAX,

@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use uuid::Uuid;
 
-use super::{Provider, is_of_attempt};
+use super::{Fetched, Provider, is_of_attempt};
 use crate::message::{
     Address, AttemptToken, Capabilities, Category, MessageId, Outcome, ProviderSid, Retry,
 };
 use crate::policy::Cleared;
+use crate::proof::{ProviderMessage, ProviderStatus};
 
 /// The most requests at once: each has a connection to the database for as long as it takes, which is a commit.
 pub const CONNECTIONS: usize = 2;
@@ -24,6 +25,7 @@ const PROBE: Duration = Duration::from_secs(60);
 /// The capabilities of messages in the app.
 pub const CAPABILITIES: Capabilities = Capabilities {
     idempotent: true,
+    knows_ids: true,
     max_in_flight: CONNECTIONS,
     ..Capabilities::SENDS_ONLY
 };
@@ -64,6 +66,9 @@ pub enum Put {
 pub trait Inbox: Send + Sync + 'static {
     /// Puts one row there, in a transaction of its own, unless it is there already.
     fn put<'a>(&'a self, item: Item<'a>, within: Duration) -> BoxFuture<'a, Put>;
+
+    /// Whether a part of a message is there; `None`: the database does not say so now.
+    fn has(&self, message: MessageId, part: i16, within: Duration) -> BoxFuture<'_, Option<bool>>;
 
     /// Opens connections in advance.
     fn open(&self) -> BoxFuture<'_, ()>;
@@ -140,6 +145,30 @@ impl<I: Inbox> Provider for InApp<I> {
 
     fn send<'a>(&'a self, message: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
         self.put(message).boxed()
+    }
+
+    /// An attempt without a response is proven before its message is put back: the app may cancel that, though it is
+    /// shown.
+    fn find(&self, message: MessageId, part: i16, token: AttemptToken) -> BoxFuture<'_, Fetched> {
+        async move {
+            match self.inbox.has(message, part, self.send_timeout).await {
+                Some(true) => Fetched::Found(Box::new(ProviderMessage {
+                    sid: sid(token),
+                    status: Some(ProviderStatus::TAKEN),
+                    to: String::new(),
+                    from: None,
+                    body: String::new(),
+                    by_api: true,
+                    created: None,
+                })),
+                Some(false) => Fetched::Absent,
+                None => Fetched::NotNow {
+                    reason: "the database does not say whether it is in the app's table".to_owned(),
+                    is_throttled: false,
+                },
+            }
+        }
+        .boxed()
     }
 
     fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use tokio::sync::mpsc;
 
-use crate::message::{Capabilities, Moment, Outcome, PoolForm, ProviderSid};
+use crate::message::{
+    AttemptToken, Capabilities, MessageId, Moment, Outcome, PoolForm, ProviderSid,
+};
 use crate::policy::Cleared;
 
 mod callbacks;
@@ -98,6 +100,20 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Queries one message by its sid. Only where [`Capabilities::look_up`] is set.
     fn fetch<'a>(&'a self, _sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {
+        lookup::no_look_ups(|reason| Fetched::NotNow {
+            reason,
+            is_throttled: false,
+        })
+    }
+
+    /// Queries whether it has this part of this message, whichever attempt brought it: as the acceptance of this one.
+    /// Only where [`Capabilities::knows_ids`] is set.
+    fn find(
+        &self,
+        _message: MessageId,
+        _part: i16,
+        _token: AttemptToken,
+    ) -> BoxFuture<'_, Fetched> {
         lookup::no_look_ups(|reason| Fetched::NotNow {
             reason,
             is_throttled: false,

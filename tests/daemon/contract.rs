@@ -257,6 +257,8 @@ fn expected(kind: Kind, can: &Capabilities) -> (&'static str, usize) {
         Kind::Accepted => ("sent", 1),
         Kind::Refused => ("failed", 1),
         Kind::Throttled => ("sent", 2),
+        // It has it by our id.
+        Kind::Uncertain(When::After) | Kind::Late if can.knows_ids => ("sent", 1),
         // The same id again.
         Kind::Uncertain(_) | Kind::Late if can.idempotent => ("sent", 2),
         // Its list proves it.

@@ -54,9 +54,15 @@ async fn a_message_and_its_part_are_one_row_however_often_they_are_sent() {
     run(&hearing, "listen punctual_in_app").await;
     let inbox = InAppMessages::of(world.db.dsn());
     let message = Uuid::new_v4();
+    let is_there = async |part: i16| inbox.has(MessageId(message), part, AMPLE).await;
+    assert_eq!(is_there(1).await, Some(false));
     for _ in 0..3 {
         assert_eq!(inbox.put(item(message, ADA), AMPLE).await, Put::Done);
     }
+    assert_eq!(
+        (is_there(1).await, is_there(2).await),
+        (Some(true), Some(false))
+    );
     // It was changed between two attempts.
     let former = Item {
         body: "It is late.",

@@ -48,6 +48,7 @@ const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
 pub const CAPABILITIES: Capabilities = Capabilities {
     idempotent: false,
     look_up: true,
+    knows_ids: false,
     receipts: false,
     media: true,
     // Error 21617 beyond.

@@ -3,6 +3,7 @@
 //!
 //! - `queries`: which requests are made for many look-ups, and how many at once.
 //! - `lists`: what lists show, compared with the ledger.
+//! - `found`: what each response proves.
 //! - `settle`: evaluates the responses, for all look-ups of a round together.
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::schedule::LookUpPlan as Plan;
 use crate::store::look_ups::{LookUp, LookUpNote, LookUpSubject};
 use crate::store::{Store, StoreError};
 
+mod found;
 mod lists;
 mod queries;
 mod settle;

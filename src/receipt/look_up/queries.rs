@@ -12,7 +12,7 @@ use futures_util::stream;
 
 use super::{LookUps, Response};
 use crate::limits::daemon::LookUpLimits;
-use crate::message::{LaneKey, ProviderSid, is_whatsapp};
+use crate::message::{AttemptToken, LaneKey, MessageId, ProviderSid, is_whatsapp};
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
 use crate::store::look_ups::{LookUp, LookUpSubject, UncertainAttempt};
@@ -51,6 +51,7 @@ struct Request {
 
 enum What {
     Fetch(ProviderSid),
+    Find(MessageId, i16, AttemptToken),
     List(Query),
 }
 
@@ -106,10 +107,13 @@ impl LookUps {
             None => Response::NotConfigured,
         };
         let mut responses: Vec<Response> = due.iter().map(unqueried).collect();
-        let has_look_up = |lane: &LaneKey| capabilities.get(lane).is_some_and(|of| of.look_up);
+        let can = |lane: &LaneKey| {
+            let can = capabilities.get(lane);
+            can.map_or((false, false), |of| (of.look_up, of.knows_ids))
+        };
         let mut accounts: BTreeMap<String, Vec<Serving>> = BTreeMap::new();
         let may_be_whatsapp = |lane: &LaneKey| self.store.may_be_whatsapp(lane);
-        for serving in requests(due, has_look_up, may_be_whatsapp) {
+        for serving in requests(due, can, may_be_whatsapp) {
             let account = serving.0.lane.account().to_owned();
             accounts.entry(account).or_default().push(serving);
         }
@@ -160,28 +164,38 @@ impl LookUps {
         };
         match &request.what {
             What::Fetch(sid) => Response::Fetched(provider.fetch(sid).await),
+            What::Find(message, part, token) => {
+                Response::Fetched(provider.find(*message, *part, *token).await)
+            }
             What::List(query) => Response::Listed(Arc::new(provider.list(query).await)),
         }
     }
 }
 
-/// The requests, in the order in which they are due.
+/// The requests, in the order in which they are due. `can`: whether the provider of a lane has look-ups, and whether it
+/// knows messages by our ids.
 fn requests(
     due: &[LookUp],
-    has_look_up: impl Fn(&LaneKey) -> bool,
+    can: impl Fn(&LaneKey) -> (bool, bool),
     may_be_whatsapp: impl Fn(&LaneKey) -> bool,
 ) -> Vec<Serving> {
     let mut requests: Vec<Serving> = Vec::new();
     let mut lists: BTreeMap<(&LaneKey, &str), usize> = BTreeMap::new();
     for (n, look_up) in due.iter().enumerate() {
         let lane = &look_up.lane;
-        if !has_look_up(lane) {
-            continue;
-        }
+        let (has_look_up, knows_ids) = can(lane);
         let request = |what| Request {
             lane: lane.clone(),
             what,
         };
+        if let (true, LookUpSubject::Uncertain(_)) = (knows_ids, &look_up.about) {
+            let find = What::Find(look_up.message, look_up.part, look_up.token);
+            requests.push((request(find), vec![n]));
+            continue;
+        }
+        if !has_look_up {
+            continue;
+        }
         match &look_up.about {
             LookUpSubject::Sid(sid) => requests.push((request(What::Fetch(sid.clone())), vec![n])),
             LookUpSubject::Uncertain(UncertainAttempt {

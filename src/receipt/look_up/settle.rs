@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lists::Known;
 use super::{Found, LookUps, Queried, Response};
-use crate::message::ProviderSid;
-use crate::proof::matching::{Match, ResendReason, Resolution};
-use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
-use crate::provider::Fetched;
+use crate::proof::matching::{ResendReason, Resolution};
+use crate::proof::{self, Change, Report};
 use crate::receipt::groups;
 use crate::store::StoreError;
 use crate::store::look_ups::{LookUp, LookUpNote, LookUpSubject, PutBack};
@@ -80,81 +78,6 @@ impl LookUps {
         })
     }
 
-    /// The message that a look-up found; or the result that is already known.
-    fn found(&self, n: usize, of: &Queried, known: &Known) -> Result<Option<Found>, LookUpNote> {
-        let look_up = &of.look_up;
-        match (&look_up.about, &of.response) {
-            (LookUpSubject::Sid(_) | LookUpSubject::Nothing, Response::NotConfigured) => {
-                Err(self.not_configured(look_up))
-            }
-            (LookUpSubject::Sid(sid), Response::Fetched(fetched)) => {
-                self.found_by_sid(look_up, sid, fetched)
-            }
-            (
-                LookUpSubject::Sid(_),
-                Response::Skipped {
-                    reason,
-                    is_throttled,
-                },
-            ) => Err(self.skipped(look_up, reason, *is_throttled)),
-            (LookUpSubject::Sid(_) | LookUpSubject::Nothing, _) => Err(LookUpNote {
-                asked: look_up.asked,
-                next: None,
-                note: "the provider has no look-up for it".into(),
-            }),
-            (LookUpSubject::Uncertain(_), _) => {
-                let attempt = of.uncertain();
-                let response = of.list(self.limits.throttled_retry);
-                let found = attempt.map(|attempt| attempt.find(response, known.of(n)));
-                let Some(found @ Match::One(sid)) = &found else {
-                    return Ok(None);
-                };
-                let shown = of
-                    .messages()
-                    .and_then(|all| all.iter().find(|shown| shown.sid == *sid));
-                Ok(shown.map(|shown| {
-                    // Its presence is proof, whatever its status.
-                    let status = shown.status.clone().unwrap_or(ProviderStatus::TAKEN);
-                    Found {
-                        report: report(look_up, shown, status),
-                        note: format!("{}, which contradicts the recorded status", found.note()),
-                    }
-                }))
-            }
-        }
-    }
-
-    fn found_by_sid(
-        &self,
-        look_up: &LookUp,
-        sid: &ProviderSid,
-        fetched: &Fetched,
-    ) -> Result<Option<Found>, LookUpNote> {
-        let note = match fetched {
-            Fetched::NotNow {
-                reason,
-                is_throttled,
-            } => {
-                return Err(self.skipped(look_up, reason, *is_throttled));
-            }
-            Fetched::Absent => {
-                tracing::warn!(message.id = %look_up.message, sid = sid.0,
-                    "the provider does not know this sid");
-                "the provider does not know this sid".to_owned()
-            }
-            Fetched::Found(shown) => match shown.status.clone() {
-                Some(status) => {
-                    return Ok(Some(Found {
-                        note: format!("the provider says {}", status.word),
-                        report: report(look_up, shown, status),
-                    }));
-                }
-                None => "the provider reports a status that this version does not know".to_owned(),
-            },
-        };
-        Err(self.responded(look_up, note))
-    }
-
     /// Merges what was found, and adds the results to `notes`. Returns the sids that are settled by it.
     async fn receive(
         &self,
@@ -184,7 +107,7 @@ impl LookUps {
             let sid = &found.report.sid;
             if let (LookUpSubject::Uncertain(_), true) = (&look_up.about, is_accepted(received)) {
                 tracing::info!(message.id = %look_up.message, sid = sid.0,
-                    "unconfirmed message settled: found on the provider's list");
+                    "unconfirmed message settled: the provider has it");
                 settled.push(sid.0.clone());
             } else {
                 notes.insert(*n, self.responded(look_up, found.note.clone()));
@@ -238,7 +161,10 @@ impl LookUps {
     }
 
     fn why_not_queried(&self, look_up: &LookUp) -> &'static str {
-        if self.providers.capabilities(&look_up.lane).look_up {
+        let can = self.providers.capabilities(&look_up.lane);
+        if can.knows_ids {
+            "the provider does not have it"
+        } else if can.look_up {
             "its text is not known, so the list is not searched"
         } else {
             "the provider has no look-up for it"
@@ -282,7 +208,10 @@ impl LookUps {
                 tracing::warn!(message.id = %message, by, note = entry.note,
                     "an unconfirmed message will be sent again");
                 entry.note = format!("{}; set back to pending ({by})", entry.note);
-                if matches!(queried.response, Response::NotQueried) {
+                if matches!(
+                    queried.response,
+                    Response::NotQueried | Response::Fetched(_)
+                ) {
                     entry.next = None;
                 }
             }
@@ -291,7 +220,7 @@ impl LookUps {
     }
 
     /// The result of a look-up that got no response, or for which no request was made.
-    fn skipped(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> LookUpNote {
+    pub(super) fn skipped(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> LookUpNote {
         let failed = self.failed(look_up, reason);
         LookUpNote {
             next: if is_throttled {
@@ -304,7 +233,7 @@ impl LookUps {
     }
 
     /// The result of a look-up whose lane has no provider: the next settings may have it again.
-    fn not_configured(&self, look_up: &LookUp) -> LookUpNote {
+    pub(super) fn not_configured(&self, look_up: &LookUp) -> LookUpNote {
         LookUpNote {
             note: NOT_CONFIGURED.into(),
             ..self.failed(look_up, "")
@@ -312,7 +241,7 @@ impl LookUps {
     }
 
     /// The result of a look-up with a response, by its plan.
-    fn responded(&self, look_up: &LookUp, note: String) -> LookUpNote {
+    pub(super) fn responded(&self, look_up: &LookUp, note: String) -> LookUpNote {
         let asked = look_up.asked + 1;
         let age = look_up.now.since(look_up.asked_since);
         LookUpNote {
@@ -320,21 +249,6 @@ impl LookUps {
             next: self.plan(look_up).next(asked, age),
             note,
         }
-    }
-}
-
-/// The same report as a callback would have given.
-fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> Report {
-    Report {
-        lane: look_up.lane.clone(),
-        about: proof::About::Attempt {
-            message: look_up.message,
-            token: look_up.token,
-        },
-        sid: shown.sid.clone(),
-        status,
-        from: shown.from.clone(),
-        to: proof::whole_number(&shown.to),
     }
 }
 

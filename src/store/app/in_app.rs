@@ -10,10 +10,12 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
 use crate::clock::Stopwatch;
+use crate::message::MessageId;
 use crate::provider::in_app::{CONNECTIONS, Inbox, Item, Put};
 use crate::store::{Dsn, Sql, StoreError, prepared};
 
 static PUT: &Sql = sql!("sql/in_app_put.sql");
+static HAS: &Sql = sql!("sql/in_app_has.sql");
 
 const STEP: &str = "putting a message into the app's table";
 
@@ -31,6 +33,14 @@ impl InAppMessages {
         Self {
             pool: dsn.pool(CONNECTIONS),
         }
+    }
+
+    async fn look(&self, message: MessageId, part: i16) -> Option<bool> {
+        let client = self.pool.get().await.ok()?;
+        let statement = prepared(&client, HAS, STEP).await.ok()?;
+        let values: [&(dyn ToSql + Sync); 2] = [&message.0, &i32::from(part)];
+        let row = client.query_one(&statement, &values).await.ok()?;
+        row.try_get(0).ok()
     }
 
     async fn attempt(&self, item: Item<'_>, within: Duration) -> Put {
@@ -103,6 +113,12 @@ fn outcome(error: &StoreError) -> Put {
 impl Inbox for InAppMessages {
     fn put<'a>(&'a self, item: Item<'a>, within: Duration) -> BoxFuture<'a, Put> {
         self.attempt(item, within).boxed()
+    }
+
+    fn has(&self, message: MessageId, part: i16, within: Duration) -> BoxFuture<'_, Option<bool>> {
+        // A connection that does not respond is left by the next message that is put.
+        let look = timeout(within, self.look(message, part));
+        look.map(|looked| looked.ok().flatten()).boxed()
     }
 
     fn open(&self) -> BoxFuture<'_, ()> {

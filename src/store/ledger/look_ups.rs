@@ -26,6 +26,8 @@ static PUT_BACK: &Sql = sql!("sql/look_up_put_back.sql");
 pub struct LookUp {
     /// The message.
     pub message: MessageId,
+    /// Which part of it, from 1.
+    pub part: i16,
     /// The attempt.
     pub token: AttemptToken,
     /// The lane by which it went; where the ledger does not know its account, that of its row, and if that is gone,
@@ -282,6 +284,7 @@ fn read_look_up(row: &Row, now: Moment, routes: &Routes) -> Result<LookUp, tokio
     let asked: i32 = row.try_get("lookups")?;
     Ok(LookUp {
         message: MessageId(row.try_get("message_id")?),
+        part: row.try_get::<_, i16>("part")?.saturating_add(1),
         token: AttemptToken(row.try_get("token")?),
         lane: lane(row, lane_address(row)?, routes)?,
         about,

@@ -234,6 +234,7 @@ pub(super) const DAEMON: &[Case] = &[
         30,
         "plans.id('sent', 30), 1, plans.id('user', 1), 'x', 'x', 'x'",
     ),
+    case("app/in_app_has", 1, 10, "plans.id('sent', 30), 1"),
     case("app/push_keys", 1, 10, "'https://push.example/30', null"),
     case("app/push_end", 1, 30, "'https://push.example/30', 'x'"),
     case("app/outbox_done", 1, 10, "1"),

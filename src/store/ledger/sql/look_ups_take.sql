@@ -25,7 +25,7 @@ with doubtful as (
    where a.token = due.token
   returning a.*
 )
-select t.token, t.message_id, t.outcome, t.provider_sid, t.lookups, t.next_lookup_at as held_until,
+select t.token, t.message_id, t.part::smallint, t.outcome, t.provider_sid, t.lookups, t.next_lookup_at as held_until,
        coalesce(t.started_at, t.claimed_at) as since,
        coalesce(t.finished_at, t.claimed_at) as asked_since,
        t.lookup_to, t.lookup_from, t.lookup_text,
