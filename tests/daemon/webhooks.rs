@@ -149,67 +149,76 @@ async fn lateness(world: &World, of: &str) -> (f64, f64) {
     (both[0], both[1])
 }
 
+/// A hundred webhooks to this host, one every 15 ms.
+async fn hundred(world: &World, url: &str) {
+    for n in 0..100 {
+        insert(world, url, 1_500.0 + f64::from(n) * 15.0).await;
+    }
+    until("all arrived", async || {
+        let sql = "select from scheduled_messages where to_number like $1 and status = 'sent'";
+        let sent = world.app.query(sql, &[&format!("{url}%")]).await;
+        (sent.unwrap().len() == 100).then_some(())
+    })
+    .await;
+}
+
+fn middle(of: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = of.collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+/// Measured in pairs, so that what else the machine does is in both: a daemon that also calls a slow endpoint, and one
+/// that does not, at the same time.
 #[tokio::test]
 async fn a_slow_endpoint_delays_no_other_host() {
     const MOST_MS: f64 = 5.0;
-    // What the slow one delays is late in every round; what else this machine does, in some.
-    const ROUNDS: usize = 5;
-    let world = world().await.with(&[
-        ("PUNCTUAL_SEND_TIMEOUT", "60s"),
-        ("PUNCTUAL_LEASE", "130s"),
-        ("PUNCTUAL_MAX_IN_FLIGHT", "64"),
-    ]);
+    // What the slow one delays is late in most pairs; what else this machine does, in some.
+    const PAIRS: usize = 7;
+    let of = async || {
+        world().await.with(&[
+            ("PUNCTUAL_SEND_TIMEOUT", "60s"),
+            ("PUNCTUAL_LEASE", "130s"),
+            ("PUNCTUAL_MAX_IN_FLIGHT", "64"),
+        ])
+    };
+    let (busy, calm) = (of().await, of().await);
     // Longer than this test may take on a busy machine.
-    let slow = Act::AcceptAfter(Duration::from_secs(50));
+    let slow = Act::AcceptAfter(Duration::from_secs(55));
     let slow = StandIn::start(vec![slow; 300]).await;
     let slow_url = slow.url().replace("127.0.0.1", "localhost");
     let fast = StandIn::start([]).await;
-    let _daemon = world.daemon().await;
-    let hundred = async |what: &str| {
-        for n in 0..100 {
-            insert(
-                &world,
-                &format!("{}/{what}/", fast.url()),
-                1_500.0 + f64::from(n) * 15.0,
-            )
-            .await;
-        }
-    };
-    let arrived = async |times: usize| {
-        until("all arrived", async || {
-            let sql = "select from scheduled_messages where to_number like $1 and status = 'sent'";
-            let sent = world.app.query(sql, &[&format!("{}%", fast.url())]).await;
-            (sent.unwrap().len() >= times).then_some(())
-        })
-        .await;
-    };
-    hundred("alone").await;
-    arrived(100).await;
+    let _daemons = (busy.daemon().await, calm.daemon().await);
     for _ in 0..200 {
-        insert(&world, &format!("{slow_url}/slow"), 500.0).await;
+        insert(&busy, &format!("{slow_url}/slow"), 500.0).await;
     }
     until("the slow one has all it takes", async || {
         (slow.creates().len() >= 16).then_some(())
     })
     .await;
-    let alone = lateness(&world, &format!("{}/alone/", fast.url())).await;
-    let mut rounds = Vec::new();
-    for round in 1..=ROUNDS {
-        hundred(&format!("beside/{round}")).await;
-        arrived(100 + 100 * round).await;
+    let mut pairs = Vec::new();
+    for n in 1..=PAIRS {
+        let url = format!("{}/{n}/", fast.url());
+        tokio::join!(hundred(&busy, &url), hundred(&calm, &url));
         // None of them was answered yet, or all of this shows nothing.
         assert!(
             slow.accepted().is_empty(),
             "the slow endpoint was not slow for long enough"
         );
-        let beside = lateness(&world, &format!("{}/beside/{round}/", fast.url())).await;
+        let beside = lateness(&busy, &url).await;
+        let alone = lateness(&calm, &url).await;
         println!(
             "figure: lateness p50 and p95 in ms, alone {alone:.2?}, beside a slow endpoint {beside:.2?}"
         );
-        rounds.push(beside);
-        if beside.0 <= alone.0 + MOST_MS && beside.1 <= alone.1 + MOST_MS {
+        pairs.push((beside.0 - alone.0, beside.1 - alone.1));
+        let later = (
+            middle(pairs.iter().map(|pair| pair.0)),
+            middle(pairs.iter().map(|pair| pair.1)),
+        );
+        if n >= 3 && n % 2 == 1 && later.0 <= MOST_MS && later.1 <= MOST_MS {
+            println!("figure: the middle one of {n} pairs is later by {later:.2?} ms");
             return;
         }
     }
-    panic!("each round was later than alone: {alone:?}, {rounds:?}");
+    panic!("most were later than alone: {pairs:?}");
 }
