@@ -44,6 +44,13 @@ pub(super) fn pausable(id: MessageId, channel: Channel) -> Pausable {
 }
 
 impl Pauses {
+    pub(super) fn only(pause: Pause) -> Self {
+        Self {
+            all: vec![pause],
+            ..Self::default()
+        }
+    }
+
     pub(super) fn read(&mut self, now: Moment) -> Input<MessageId> {
         self.reads += 1;
         let in_force = |pause: &&Pause| pause.until > now;

@@ -1,7 +1,9 @@
 //! When slots are asked for, how many, and until when.
 
+use super::super::pauses::Pauses;
 use super::super::unpaid;
 use super::*;
+use crate::message::{Pause, PauseKey, PauseScope};
 use crate::reactor::events::EventKind;
 
 /// However many recipients have opted out, the message behind theirs starts in the slot.
@@ -126,6 +128,34 @@ fn a_pace_does_not_wait_for_the_lane_of_another() {
     let asked = world.reactor.paces.audit();
     let lane = world.reactor.lanes.find(&LaneKey::of(Channel::Webhook));
     assert_eq!(asked, BTreeMap::from([(lane.expect("it is asked for"), 1)]));
+}
+
+/// Its next message has no time any more.
+#[test]
+fn a_pace_whose_campaign_is_paused_is_not_reported() {
+    let mut world = World::new(settings(8), [Row::due(FIRST, at(600 * SECOND))]);
+    world.run_until(at(SECOND));
+    let reported = |world: &World| world.reactor.paces().len();
+    assert_eq!(reported(&world), 1);
+    for (scope, what, left) in [
+        (PauseScope::Campaign, "1", 0),
+        (PauseScope::Campaign, "2", 1),
+        (PauseScope::Everything, "", 0),
+    ] {
+        let key = PauseKey {
+            scope,
+            what: what.into(),
+        };
+        for (until, left) in [(Moment::MAX, left), (at(60 * SECOND), 1)] {
+            let pause = Pause {
+                key: key.clone(),
+                until,
+            };
+            world.pauses = Pauses::only(pause);
+            world.handle(Input::PausesChanged);
+            assert_eq!(reported(&world), left, "{key:?} {until}");
+        }
+    }
 }
 
 /// What another transaction has locked is asked for less and less often, and soon after it is free.
