@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -12,6 +13,7 @@ use super::repeats;
 use super::servers::Servers;
 use super::tasks::Tasks;
 use crate::dispatch::Dispatch;
+use crate::forecast::PublishedState;
 
 /// A daemon whose tasks are started.
 pub(super) struct Running {
@@ -19,6 +21,8 @@ pub(super) struct Running {
     pub(super) servers: Servers,
     pub(super) dispatch: Dispatch,
     pub(super) outcomes: Arc<OutcomeLog>,
+    /// What is published of this instance.
+    pub(super) published: watch::Receiver<PublishedState>,
     pub(super) stop: CancellationToken,
 }
 
@@ -67,7 +71,7 @@ impl Running {
     async fn leave(&self) {
         let store = &self.dispatch.store;
         let limits = &self.dispatch.limits.daemon.heartbeat;
-        match sign_off(store, limits).await {
+        match sign_off(store, limits, self.last()).await {
             Ok(()) => notify_members(store, limits).await,
             Err(error) => {
                 tracing::warn!(%error, "could not deregister this instance; others will notice by its missing heartbeat");
@@ -76,5 +80,15 @@ impl Running {
         if let Some(journal) = &self.dispatch.journal {
             journal.close();
         }
+    }
+
+    /// What is published at the end: the state that was known last, with all outcomes.
+    fn last(&self) -> PublishedState {
+        let mut last = self.published.borrow().clone();
+        if last != PublishedState::default() {
+            last.at = self.dispatch.clock.now().db;
+            last.feed = Some(self.dispatch.metrics.published(last.at));
+        }
+        last
     }
 }

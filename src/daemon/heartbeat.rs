@@ -121,8 +121,19 @@ impl Heartbeat {
     }
 }
 
-/// Records that this instance has ended. A dead connection does not delay the shutdown.
-pub(super) async fn sign_off(store: &Store, limits: &HeartbeatLimits) -> Result<(), StoreError> {
+/// Records that this instance has ended, after its last outcomes, which the pages of the others show. A dead connection
+/// does not delay the shutdown.
+pub(super) async fn sign_off(
+    store: &Store,
+    limits: &HeartbeatLimits,
+    last: PublishedState,
+) -> Result<(), StoreError> {
+    // Otherwise the event loop had not begun.
+    if last.feed.is_some()
+        && let Err(error) = store.within(limits.patience, store.publish(&last)).await
+    {
+        tracing::warn!(%error, "could not publish the last outcomes of this instance: the live pages of others do not show them");
+    }
     store.within(limits.patience, store.instance_stop()).await
 }
 

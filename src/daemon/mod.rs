@@ -234,6 +234,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         servers,
         dispatch: dispatch.clone(),
         outcomes: Arc::clone(&outcomes),
+        published: wakers.published.subscribe(),
         stop,
     };
     let shared = Shared {

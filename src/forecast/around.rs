@@ -93,15 +93,10 @@ impl Surroundings {
         slowed.any(|one| [parties.sender, parties.pair].contains(&one.key) && one.until > at)
     }
 
-    /// The other instances that run, and what they have published.
-    pub fn beside(&self, own: InstanceId) -> impl Iterator<Item = (InstanceId, &PublishedState)> {
-        let others = self.instances.iter().filter(move |other| other.id != own);
-        others.filter_map(|other| Some((other.id, other.state.as_ref()?)))
-    }
-
     /// What the others that send have published.
     fn others(&self, own: InstanceId) -> impl Iterator<Item = &PublishedState> {
-        let states = self.beside(own).map(|(_, state)| state);
+        let others = self.instances.iter().filter(move |other| other.id != own);
+        let states = others.filter_map(|other| other.state.as_ref());
         states.filter(|state| state.missing.is_empty())
     }
 

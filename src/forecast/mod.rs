@@ -23,8 +23,8 @@ mod tests;
 
 pub use around::{Instance, Surroundings};
 pub use published::{
-    PublishedEvent, PublishedFeed, PublishedLane, PublishedLateness, PublishedProvider,
-    PublishedRules, PublishedSlowed, PublishedState, Refused,
+    Feeds, InstanceFeed, PublishedEvent, PublishedFeed, PublishedLane, PublishedLateness,
+    PublishedProvider, PublishedRules, PublishedSlowed, PublishedState, Refused,
 };
 pub use steps::of;
 

@@ -17,7 +17,7 @@ use crate::policy::{Rules, Validate, Zones};
 
 mod feed;
 
-pub use feed::{PublishedEvent, PublishedFeed, PublishedLateness};
+pub use feed::{Feeds, InstanceFeed, PublishedEvent, PublishedFeed, PublishedLateness};
 
 /// The state of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -21,18 +21,14 @@ use super::api::{Pairs, Parameters, Refusal, flag};
 use super::openapi::Guarded;
 use super::status::Status;
 use super::{HttpState, Question, text};
-use crate::forecast::Surroundings;
-use crate::metrics::{Following, Frame, Happened, HistogramReport, Recent};
-use crate::reactor::report::{Overview, TimersReport};
+use crate::metrics::{Following, Frame, Happened, HistogramReport, Punctuality};
+use crate::reactor::report::Overview;
 
 /// Between bursts.
 const BURST: Duration = Duration::from_millis(100);
 
 /// Between two events `state`.
 const STATE: Duration = Duration::from_secs(1);
-
-/// Between two looks at what other instances have published, for viewers who get no state; the state brings it too.
-const OTHERS: Duration = Duration::from_secs(2);
 
 /// How soon a client reconnects.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +45,7 @@ pub(super) struct Now<'a> {
     pub(super) overview: &'a Overview,
     /// Whether messages are sent, in a sentence.
     pub(super) status: Status,
-    /// The lateness of requests lately.
+    /// The lateness of requests lately, of the instances that run.
     pub(super) punctuality: Punctuality,
     /// The same since the start.
     pub(super) lateness: HistogramReport,
@@ -67,38 +63,6 @@ pub(super) struct Now<'a> {
     pub(super) duplicates: u64,
     /// When the provider last accepted a message.
     pub(super) last_sent_at: Option<crate::message::Moment>,
-}
-
-/// How late the requests of the instances that run started.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Punctuality {
-    /// In the last hour.
-    hour: HistogramReport,
-    /// In the last 24 hours.
-    day: HistogramReport,
-    /// How many instances these requests are of: this one, and those that publish theirs.
-    instances: u64,
-}
-
-impl Punctuality {
-    /// Of this instance, and as the others have published it.
-    pub(super) fn of(own: &Recent, report: &TimersReport, around: Option<&Surroundings>) -> Self {
-        let mut all = Self {
-            hour: own.hour(report.now),
-            day: own.day(report.now),
-            instances: 1,
-        };
-        let others = around
-            .into_iter()
-            .flat_map(|around| around.beside(report.instance));
-        for feed in others.filter_map(|(_, state)| state.feed.as_ref()) {
-            // Both or neither: the buckets are those of a version.
-            if all.hour.add(&feed.hour) && all.day.add(&feed.day) {
-                all.instances += 1;
-            }
-        }
-        all
-    }
 }
 
 /// Events of messages, as server-sent events
@@ -166,7 +130,6 @@ struct Viewer {
     state: HttpState,
     following: Following,
     states: Option<Interval>,
-    others: Option<Interval>,
     first: bool,
     bursts: Interval,
     _place: OwnedSemaphorePermit,
@@ -177,7 +140,6 @@ impl Viewer {
         Self {
             following: state.metrics.feed().follow(),
             states: with_state.then(|| every(STATE)),
-            others: (!with_state).then(|| every(OTHERS)),
             first: true,
             bursts: every(BURST),
             state,
@@ -188,6 +150,7 @@ impl Viewer {
     /// The next events; `None` at a shutdown, so that open pages do not delay it.
     async fn next(&mut self) -> Option<Events> {
         if std::mem::take(&mut self.first) {
+            self.state.hear_soon().await;
             // Starts with recent events, so that a reconnect loses few.
             let recent = self.state.metrics.feed().recent();
             let retry = Event::default().retry(RETRY);
@@ -210,7 +173,6 @@ impl Viewer {
         loop {
             tokio::select! {
                 () = tick(&mut self.states) => return Some(vec![self.state_event().await]),
-                () = tick(&mut self.others) => self.state.hear_others().await,
                 frame = self.following.something() => {
                     let mut frame = frame?;
                     // Includes the events until then.

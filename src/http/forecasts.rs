@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::events::TIMERS;
+use super::HttpState;
 use super::jobs::Kind;
-use super::{HttpState, Question};
 use crate::clock::Stopwatch;
 use crate::forecast::{Forecast, Surroundings};
 use crate::message::MessageId;
 use crate::reactor::report::TimerReport;
-use crate::store::Store;
 use crate::store::forecast::Forecasts;
 
 /// The latest that were read. Clones are the same.
@@ -39,35 +37,19 @@ impl HttpState {
         let is_fresh = |latest: &Latest| latest.since.elapsed() < self.limits.forecasts_every;
         if !latest.as_ref().is_some_and(is_fresh) {
             let since = Stopwatch::start();
-            let known = self.known(timers).await;
-            let around = known.as_ref().map(|known| Arc::new(known.around.clone()));
-            if let (Some(around), Some((store, _))) = (&around, &self.stories) {
-                self.metrics.hear(around.beside(store.instance()));
-            }
-            let of = known.map(Forecasts::into_all).unwrap_or_default();
-            *latest = Some(Latest { since, of, around });
+            let known = self.known(timers).await.map(Forecasts::into_parts);
+            let (of, around) = known.unzip();
+            *latest = Some(Latest {
+                since,
+                of: of.unwrap_or_default(),
+                around: around.map(Arc::new),
+            });
         }
         let latest = latest.as_ref()?;
         for timer in timers {
             timer.forecast = latest.of.get(&timer.id).cloned();
         }
         latest.around.clone()
-    }
-
-    /// Has what happened at other instances passed on to the feed, for viewers that are shown no timers.
-    pub(super) async fn hear_others(&self) {
-        let has_others = |(store, _): &(Store, _)| store.is_accompanied();
-        if !self.stories.as_ref().is_some_and(has_others) {
-            return;
-        }
-        let question = |reply| Question::Overview {
-            timers: TIMERS,
-            reply,
-        };
-        // Without a reply there is the next time.
-        if let Ok(mut overview) = self.ask(question).await {
-            self.forecast_shown(&mut overview.timers.timers).await;
-        }
     }
 
     /// What will happen to the messages of these timers; of none, if the database does not say it in time.

@@ -10,6 +10,7 @@ mod endpoint;
 mod events;
 mod forecasts;
 mod health;
+mod hearing;
 mod instances;
 mod jobs;
 mod limiter;
@@ -90,6 +91,8 @@ pub struct HttpState {
     stories: Option<(Store, Arc<Assumed>)>,
     /// The forecasts that pages show.
     shown: forecasts::Shown,
+    /// Hears the other instances for viewers.
+    hearing: hearing::Hearing,
     limits: HttpLimits,
     /// Permits for streams of events.
     streams: Arc<Semaphore>,
@@ -114,6 +117,7 @@ impl HttpState {
             callbacks: None,
             stories: None,
             shown: forecasts::Shown::default(),
+            hearing: hearing::Hearing::default(),
             limits,
             streams: Arc::new(Semaphore::new(limits.streams)),
             // `serve` has the worker.
@@ -157,7 +161,7 @@ impl HttpState {
         events::Now {
             overview,
             status: status::Status::of(overview, around),
-            punctuality: events::Punctuality::of(metrics.recent(), &overview.timers, around),
+            punctuality: metrics.punctuality(overview.timers.now),
             lateness: metrics.lateness().report(),
             provider: metrics.parts().provider.report(),
             in_doubt: metrics.measured(Gauge::InDoubt),

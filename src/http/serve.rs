@@ -61,6 +61,10 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
     let limits = state.limits;
     let limiter = Arc::clone(&state.limiter);
     let (jobs, worker) = jobs::channel();
+    let hearing = HttpState {
+        jobs: jobs.clone(),
+        ..state.clone()
+    };
     let router = router(state, jobs, shutdown.clone());
     let Endpoint { tcp, socket, .. } = endpoint;
     let by_address = serve_router(Listener::Tcp(tcp), router.clone(), limits, shutdown.clone());
@@ -85,6 +89,7 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
         // It ends before the worker, which ends once no route is left to hand work over.
         _ = async { tokio::join!(by_address, by_socket) } => {}
         () = sums => {}
+        () = hearing.keep_hearing() => {}
         () = &mut work => return,
     }
     if tokio::time::timeout(limits.drain, work).await.is_err() {

@@ -23,6 +23,11 @@ pub struct HttpLimits {
     pub forecast: Duration,
     /// How old the forecasts may be that pages show: all viewers share them.
     pub forecasts_every: Duration,
+    /// Between two reads of what other instances have published, while there are viewers. They publish with each
+    /// heartbeat.
+    pub hear_every: Duration,
+    /// For the first such read, before a viewer is shown what is known without it.
+    pub first_hearing: Duration,
     /// For open connections to finish at a shutdown.
     pub drain: Duration,
     /// For a client to read more of a response.
@@ -58,6 +63,8 @@ impl Default for HttpLimits {
             work: Duration::from_secs(8),
             forecast: Duration::from_secs(1),
             forecasts_every: Duration::from_secs(2),
+            hear_every: Duration::from_secs(2),
+            first_hearing: Duration::from_millis(300),
             drain: Duration::from_secs(3),
             write: Duration::from_secs(10),
             connections: 256,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::others::{Elsewhere, News};
 use super::{ANSWERS, UNUSED};
-use crate::message::Moment;
+use crate::message::{MessageId, Moment};
 use crate::reactor::events::{EventKind, MessageEvent};
 
 /// Events kept for followers: several times what the fastest daemon produces in a tenth of a second.
@@ -22,6 +23,9 @@ const RECENT: usize = 60;
 /// Events given one by one in a frame. Nobody reads more than a few in a tenth of a second;
 /// the rest of them is counted.
 const FRAME_MAX: usize = 60;
+
+/// What is older is not counted as happening now: pages show how many are sent per second by the last of these.
+pub(super) const PRESENT: Duration = Duration::from_secs(10);
 
 /// Outcomes that are published for the other instances.
 const OUTCOMES: usize = 50;
@@ -35,7 +39,7 @@ pub struct Feed {
 
 #[derive(Debug, Default)]
 struct Latest {
-    /// Of all instances.
+    /// Of all instances, by time.
     events: VecDeque<Happened>,
     /// Outcomes and status updates of this one.
     outcomes: VecDeque<MessageEvent>,
@@ -59,6 +63,14 @@ impl Happened {
         match self {
             Self::Here(event) => event.what,
             Self::Elsewhere(event) => event.kind,
+        }
+    }
+
+    /// Of which message.
+    pub fn id(&self) -> MessageId {
+        match self {
+            Self::Here(event) => event.id,
+            Self::Elsewhere(event) => event.event.id,
         }
     }
 
@@ -105,14 +117,17 @@ impl Feed {
 
     /// What is new of another instance.
     pub(super) fn pass_on(&self, news: News) {
-        let events = news.events.into_iter().map(Box::new);
-        let events: Vec<_> = events.map(Happened::Elsewhere).collect();
+        let elsewhere = |event| Happened::Elsewhere(Box::new(event));
+        let present: Vec<_> = news.present.into_iter().map(elsewhere).collect();
         let mut held = self.held();
-        for event in &events {
-            keep(&mut held.events, RECENT, event.clone());
+        for event in news.past.into_iter().map(elsewhere) {
+            keep_latest(&mut held.events, event);
+        }
+        for event in &present {
+            keep_latest(&mut held.events, event.clone());
         }
         drop(held);
-        self.send(events.into_iter().map(Entry::Event));
+        self.send(present.into_iter().map(Entry::Event));
         let more = news.more.into_iter();
         self.send(more.map(|(kind, n)| Entry::Counted(kind, n)));
     }
@@ -135,10 +150,12 @@ impl Feed {
 
     /// The latest, the oldest of them first.
     pub fn recent(&self) -> Vec<Happened> {
-        let mut recent: Vec<_> = self.held().events.iter().cloned().collect();
-        // Those of other instances come later.
-        recent.sort_by_key(Happened::at);
-        recent
+        self.held().events.iter().cloned().collect()
+    }
+
+    /// How many follow.
+    pub fn followers(&self) -> usize {
+        self.sender.receiver_count()
     }
 
     /// From now on.
@@ -151,11 +168,14 @@ impl Latest {
     fn note(&mut self, events: &[MessageEvent]) {
         let skip = events.len().saturating_sub(RECENT);
         for event in &events[skip..] {
-            keep(&mut self.events, RECENT, Happened::Here(*event));
+            keep_latest(&mut self.events, Happened::Here(*event));
         }
         for event in events.iter().filter(|event| is_outcome(event.what)) {
             *self.counts.entry(event.what).or_insert(0) += 1;
-            keep(&mut self.outcomes, OUTCOMES, *event);
+            if self.outcomes.len() == OUTCOMES {
+                self.outcomes.pop_front();
+            }
+            self.outcomes.push_back(*event);
         }
     }
 }
@@ -165,11 +185,16 @@ fn is_outcome(what: EventKind) -> bool {
     ANSWERS.contains(&what) || UNUSED.contains(&what) || what == EventKind::Receipt
 }
 
-fn keep<T>(latest: &mut VecDeque<T>, most: usize, one: T) {
-    if latest.len() == most {
+/// Those of other instances come later than their time.
+fn keep_latest(latest: &mut VecDeque<Happened>, one: Happened) {
+    let after = latest
+        .iter()
+        .rev()
+        .take_while(|other| other.at() > one.at());
+    latest.insert(latest.len() - after.count(), one);
+    if latest.len() > RECENT {
         latest.pop_front();
     }
-    latest.push_back(one);
 }
 
 /// A follower.
@@ -245,8 +270,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::message::{MessageId, Moment};
-
     fn event(n: u128) -> MessageEvent {
         let id = MessageId(Uuid::from_u128(n));
         MessageEvent::new(Moment::from_micros(0), id, EventKind::Armed)

@@ -22,7 +22,7 @@ mod waiting;
 
 pub use feed::{Feed, Following, Frame, Happened};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
-pub use others::Elsewhere;
+pub use others::{Elsewhere, Punctuality};
 pub use recent::Recent;
 pub use waiting::{Waiting, WaitingCause};
 

@@ -158,6 +158,7 @@ async fn each_shows_what_the_other_sent() {
         })
         .await;
         assert_eq!(punctuality["instances"], 2);
+        assert_eq!(punctuality["running"], 2);
         assert_eq!(punctuality["day"]["count"], 20);
         let (_, seen) = daemon.answer("/api/instances").await;
         let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
@@ -167,7 +168,25 @@ async fn each_shows_what_the_other_sent() {
             assert_eq!(events.get(id), Some(&expected), "{id}");
         }
     }
+    // What the first sends last it publishes when it stops: nothing else is due, so no heartbeat follows.
+    let last = until("one of the first's own is the last", async || {
+        let near = world.insert("last", 300).await;
+        world.becomes(near, "sent").await;
+        let by = "select 1 from punctual.attempts where message_id = $1 and instance = $2";
+        let (_, seen) = one.answer("/api/instances").await;
+        let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+        let own: uuid::Uuid = seen["own"].as_str().unwrap().parse().unwrap();
+        let rows = world.app.query(by, &[&near, &own]).await.unwrap();
+        (!rows.is_empty()).then_some(near.to_string())
+    })
+    .await;
     one.stop().await;
+    until("the page of the other has it", async || {
+        let (events, punctuality) = told(&other).await?;
+        let is_alone = punctuality["running"] == 1 && punctuality["instances"] == 1;
+        (is_alone && events.contains_key(&last)).then_some(())
+    })
+    .await;
     // The other one is alone, and stops publishing for nobody.
     until("nothing is published for pages of others", async || {
         let sql =

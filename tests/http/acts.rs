@@ -15,6 +15,28 @@ use crate::openapi::{self, check};
 use crate::rows::{World, one, run};
 use crate::server::{OPERATOR_TOKEN, Reactor, Response, Server, TOKEN};
 
+/// A database, and a store whose sessions wait for a lock as long as a test has it.
+pub(crate) async fn patient_store() -> (World, Store) {
+    let world = World::new().await;
+    let pool = world.db.dsn().pool(2);
+    {
+        let clients = [pool.get().await.unwrap(), pool.get().await.unwrap()];
+        for client in &clients {
+            run(client, "set lock_timeout = 0").await;
+        }
+    }
+    (world, Store::new(pool, InstanceId::fresh()))
+}
+
+/// What forecasts assume.
+pub(crate) fn assumed() -> Assumed {
+    Assumed {
+        rules: Rules::default(),
+        capabilities: ProviderCapabilities::texts(Capabilities::SENDS_ONLY),
+        provider: Capabilities::SENDS_ONLY,
+    }
+}
+
 /// A database, and a server beside it.
 struct Acts {
     world: World,
@@ -25,24 +47,10 @@ struct Acts {
 
 impl Acts {
     async fn new(limits: HttpLimits) -> Self {
-        let world = World::new().await;
-        let pool = world.db.dsn().pool(2);
-        {
-            // A session waits for a lock as long as the test has it.
-            let clients = [pool.get().await.unwrap(), pool.get().await.unwrap()];
-            for client in &clients {
-                run(client, "set lock_timeout = 0").await;
-            }
-        }
-        let store = Store::new(pool, InstanceId::fresh());
-        let assumed = Assumed {
-            rules: Rules::default(),
-            capabilities: ProviderCapabilities::texts(Capabilities::SENDS_ONLY),
-            provider: Capabilities::SENDS_ONLY,
-        };
+        let (world, store) = patient_store().await;
         let own = store.clone();
         let server = Server::start_with(Reactor::Answers(vec![]), limits, |state| {
-            state.with_stories(own, assumed)
+            state.with_stories(own, assumed())
         });
         Self {
             world,

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use punctual::http::HttpState;
 use punctual::limits::HttpLimits;
 use punctual::message::MessageId;
 use punctual::reactor::events::{EventKind, MessageEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::acts::{assumed, patient_store};
+use crate::rows::run;
 use crate::server::{Reactor, Response, Server, TOKEN, at, id};
 
 fn told(n: u128, what: EventKind) -> MessageEvent {
@@ -88,6 +91,28 @@ async fn the_state_is_told_on_wish() {
     assert!(said.contains(r#""density":{"from""#), "{said}");
     let answer = server.get("/debug/events?status=1").await;
     assert_eq!(answer.status, 400, "{answer:?}");
+}
+
+/// The events of this instance do not wait for what the database says of the others.
+#[tokio::test]
+async fn a_database_that_hangs_holds_up_no_viewer() {
+    let hour = Duration::from_secs(3_600);
+    let limits = HttpLimits {
+        forecast: hour,
+        ..HttpLimits::default()
+    };
+    let (world, store) = patient_store().await;
+    run(&world.user, "begin; lock table punctual.instances").await;
+    let with = |state: HttpState| state.with_stories(store, assumed());
+    let server = Server::start_with(Reactor::Answers(vec![]), limits, with).await;
+    let mut stream = open(&server, "/debug/events").await;
+    read_until(&mut stream, "retry: ").await;
+    for n in 0..3 {
+        // The database is asked for the others meanwhile.
+        tokio::time::sleep(limits.hear_every).await;
+        server.metrics.publish(vec![told(n, EventKind::Sent)], 0);
+        read_until(&mut stream, &id(n).to_string()).await;
+    }
 }
 
 /// The head that keeps proxies and caches from holding events back, and a comment while there are none.

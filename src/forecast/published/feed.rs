@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::message::{MessageId, Moment};
+use crate::message::{InstanceId, MessageId, Moment};
 
 /// What has just happened at one instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,35 @@ pub struct PublishedFeed {
     pub hour: PublishedLateness,
     /// The same of the last 24 hours.
     pub day: PublishedLateness,
+}
+
+impl PublishedFeed {
+    /// The number of the latest event, counted from the start of the instance; those before it have lower ones.
+    pub fn number(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+/// What all instances have published, as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Feeds {
+    /// When it was read, by the database's clock.
+    pub at: Moment,
+    /// Of each instance.
+    pub all: Vec<InstanceFeed>,
+}
+
+/// What one instance has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceFeed {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Whether it runs. If not, it has stopped or fallen silent, and these were its last outcomes.
+    pub is_running: bool,
+    /// When it has published that.
+    pub at: Moment,
+    /// `None`: it publishes nothing, or a version has written it that says something else.
+    pub feed: Option<PublishedFeed>,
 }
 
 /// One outcome or status update, as far as pages show it. Another version may know kinds that this one does not.

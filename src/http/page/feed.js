@@ -1,7 +1,7 @@
 // What just happened: on the instance that serves the page at once, on the others as they publish it, every few seconds.
 
 import { $, make, messageLink, onConnection, put } from "./shell.js";
-import { count, details, micros, timeWithMillis, tone } from "./words.js";
+import { count, details, micros, timeWithMillis, tone, whose } from "./words.js";
 
 const LINES_MAX = 80;
 const RATE_MS = 10_000;
@@ -9,8 +9,8 @@ const RATE_MS = 10_000;
 let sent = [];
 let waiting = { events: [], more: {} };
 let paused = false;
-/** Those whose events are in the feed. */
-let instances = 1;
+/** Whose events are in the feed. */
+let of = "";
 
 function line(event, now) {
   const where = event.instance && `instance ${event.instance.slice(0, 8)}`;
@@ -38,13 +38,13 @@ function rate(frame, now) {
   if (n > 0) sent.push([at, n]);
   sent = sent.filter(([then]) => then > at - RATE_MS);
   const sum = sent.reduce((all, [, each]) => all + each, 0);
-  const words = sum ? `${(sum * 1000 / RATE_MS).toFixed(1)} sent per second` : "none sent in the last 10 s";
-  put("rate", instances > 1 ? `${words}, on ${count(instances)} instances` : words);
+  const words = sum ? `${(sum * 1000 / RATE_MS).toFixed(1)} sent per second` : "None sent in the last 10 s";
+  put("rate", [words, of].filter(Boolean).join(", "));
 }
 
 /** Adds the events of a frame, in one change of the document. */
 export function drawFeed(frame, now) {
-  instances = frame.state?.punctuality.instances ?? instances;
+  if (frame.state) of = whose(frame.state.punctuality, now);
   rate(frame, now);
   for (const [what, n] of Object.entries(frame.more)) waiting.more[what] = (waiting.more[what] || 0) + n;
   waiting.events.push(...frame.events);

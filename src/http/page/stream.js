@@ -8,6 +8,8 @@ const SHOWN_MAX = 12;
 /** Events that a tab sees which joins later. */
 const RECENT_MAX = 60;
 const AGAIN_MS = 2_000;
+/** What is older is not counted as happening now: after a reconnect the server repeats older events. */
+const PRESENT_MS = 10_000;
 
 export const KINDS = ["armed", "moved", "edited", "disarmed", "watched", "claimed", "returned", "deferred", "cancelled",
   "rejected", "sent", "throttled", "unsent", "refused", "failed", "unconfirmed", "receipt"];
@@ -52,6 +54,12 @@ export class Source {
     this.more[what] = (this.more[what] || 0) + n;
   }
 
+  isPresent(event) {
+    if (!this.state) return true;
+    const now = Date.parse(this.state.now) + performance.now() - this.stateAt;
+    return Date.parse(event.at) > now - PRESENT_MS;
+  }
+
   happened(event) {
     // After a reconnect the server repeats recent events.
     const key = event.at + event.event + event.id;
@@ -62,7 +70,9 @@ export class Source {
     if (this.recent.length > 2 * RECENT_MAX) this.recent = this.recent.slice(-RECENT_MAX);
     this.events.push(event);
     // Everything at first: nobody is reading yet.
-    if (this.events.length > (this.state ? SHOWN_MAX : RECENT_MAX)) this.count(this.events.shift().event, 1);
+    if (this.events.length <= (this.state ? SHOWN_MAX : RECENT_MAX)) return;
+    const oldest = this.events.shift();
+    if (this.isPresent(oldest)) this.count(oldest.event, 1);
   }
 
   connect() {

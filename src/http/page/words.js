@@ -8,6 +8,9 @@ const whole = new Intl.NumberFormat("en");
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local";
 export const count = (n) => whole.format(n);
 
+/** 1 message, 2 messages. */
+export const counted = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+
 /** Microseconds since the epoch of `2026-01-01T09:00:00.000000Z`. */
 export function micros(text) {
   const at = Date.parse(text);
@@ -65,6 +68,18 @@ export function tone(event) {
   return TONES[event.event] || "";
 }
 
+/** What is heard more rarely is shown with its time. */
+const HEARD_US = 10e6;
+
+/** Whose figures these are, of the instances that run; empty: of the only one. */
+export function whose({ instances, running, others_as_of: asOf }, now) {
+  if (running === null) return "on this instance; the others are not known now";
+  if (instances < running) return `on ${count(instances)} of ${counted(running, "instance")}`;
+  if (running === 1) return "";
+  const at = asOf && now - micros(asOf) > HEARD_US ? `, the others as of ${time(micros(asOf))}` : "";
+  return `on ${counted(running, "instance")}${at}`;
+}
+
 /** A word of the ledger for people: `daily_limit` is "daily limit". */
 export const plain = (word) => (word || "").replaceAll("_", " ");
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -81,10 +96,10 @@ export function details(event, now) {
     case "armed": return `due ${due}`;
     case "moved": return `${dateTime(micros(event.was_due_at), now)} → ${due}`;
     case "edited": return `due ${due} · text or recipient changed`;
-    case "disarmed": return event.status ? `${event.status} in the database` : due ? `now due ${due}` : "";
+    case "disarmed": return event.status ? `${event.status} in the database` : due === "never" ? "waits until somebody resumes" : due ? `now due ${due}` : "";
     case "watched": return `another instance has claimed it until ${due}`;
     case "claimed": return `for ${due}`;
-    case "sent": return `${late(event.lateness_us ?? 0)} · the provider responded in ${span(event.provider_us ?? 0)}`;
+    case "sent": return `${late(event.lateness_us ?? 0)} · provider answered in ${span(event.provider_us ?? 0)}`;
     case "returned": return "released unused";
     case "deferred": return joined(plain(event.category), due && `until ${due}`);
     case "cancelled": return plain(event.category) || "by a rule";

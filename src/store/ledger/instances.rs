@@ -11,6 +11,7 @@ use crate::proof::history::Witness;
 use crate::schedule::Ranking;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
 
+mod feeds;
 mod seen;
 
 pub use seen::{InstanceSeen, InstancesSeen};

@@ -58,6 +58,11 @@ impl Forecasts {
         self.of
     }
 
+    /// All of them, and what they are by.
+    pub fn into_parts(self) -> (HashMap<MessageId, Forecast>, Surroundings) {
+        (self.of, self.around)
+    }
+
     /// The forecast of one message, by itself.
     pub fn take(&mut self, id: MessageId) -> Option<Forecast> {
         self.of.remove(&id)

@@ -355,6 +355,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
     case("ledger/instances", 1, 30, "20000, 10"),
+    case("ledger/instance_feeds", 1, 30, "20000, 10"),
     case(
         "ledger/instance_publish",
         1,
