@@ -50,6 +50,23 @@ begin
 end
 $$;
 
+-- A truncate ends what is there as a delete does, and is recorded as one.
+create or replace function punctual.record_truncate() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  begin
+    if tg_argv[0] = 'pause' then
+      delete from punctual.pauses;
+    else
+      delete from punctual.paces;
+    end if;
+  exception when others then
+    raise warning 'a truncate of each % could not be recorded in punctual.operator_history: SQLSTATE %', tg_argv[0], sqlstate;
+  end;
+  return null;
+end
+$$;
+
 create or replace trigger punctual_pause_history
   after insert or update or delete on punctual.pauses for each row
   execute function punctual.record_act('pause');
@@ -58,3 +75,11 @@ create or replace trigger punctual_pause_history
 create or replace trigger punctual_pace_history
   after insert or update of scope, what, gap_min, gap_max, burst or delete on punctual.paces for each row
   execute function punctual.record_act('pace');
+
+create or replace trigger punctual_pause_history_truncate
+  before truncate on punctual.pauses for each statement
+  execute function punctual.record_truncate('pause');
+
+create or replace trigger punctual_pace_history_truncate
+  before truncate on punctual.paces for each statement
+  execute function punctual.record_truncate('pace');

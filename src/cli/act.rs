@@ -11,7 +11,7 @@ use super::select::{self, FilterArgs};
 use super::{Usage, list, output, session};
 use crate::config::Sources;
 use crate::message::filter::Search;
-use crate::message::{Filter, MessageId, Moment};
+use crate::message::{Filter, MessageId, Moment, counted};
 use crate::store::doctor::database_time;
 use crate::store::operator::{Act, Acted, Actor, Done, OperatorError, Paging};
 use crate::store::{Dsn, Store};
@@ -165,7 +165,10 @@ impl Session {
         let page = self.store.list(&filter, paging).await?;
         let shown = list::show(&page.messages, None, self.now, zone);
         let verb = act.as_str();
-        let question = format!("this would {verb} {messages} message{}", plural(messages));
+        let question = format!(
+            "this would {verb} {}",
+            counted(messages, "message", "messages")
+        );
         let sample = format!("{shown}punctual: {question}");
         if !stdin().is_terminal() {
             bail!("{question}; to do it: --yes\n{shown}");
@@ -178,10 +181,6 @@ impl Session {
         }
         bail!("nothing was changed")
     }
-}
-
-pub(super) const fn plural(n: u64) -> &'static str {
-    if n == 1 { "" } else { "s" }
 }
 
 /// Prints what was done to many.
@@ -198,7 +197,7 @@ pub(super) fn print_many(done: Done, past: &str, json: bool) -> anyhow::Result<(
         ),
     };
     output::print(&format!(
-        "{changed} message{} {past}{skipped}\n",
-        plural(changed)
+        "{} {past}{skipped}\n",
+        counted(changed, "message", "messages")
     ))
 }

@@ -3,9 +3,9 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::act::plural;
 use super::{Usage, output, session};
 use crate::config::Sources;
+use crate::message::counted;
 use crate::store::forget::forget;
 
 /// Blank number and text of all messages to a recipient that have ended, in their rows and in schema `punctual`.
@@ -43,10 +43,10 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         output::print(&format!("{text:#}\n"))?;
     } else {
         output::print(&format!(
-            "{erased} message{} blanked; {app_rows} row{} of the app's tables blanked; {opt_outs} opt-out{} still obeyed\n",
-            plural(erased.into()),
-            plural(app_rows.into()),
-            plural(opt_outs.into()),
+            "{} blanked; {} of the app's tables blanked; {} still obeyed\n",
+            counted(erased, "message", "messages"),
+            counted(app_rows, "row", "rows"),
+            counted(opt_outs, "opt-out", "opt-outs"),
         ))?;
     }
     let Some(first) = forgotten.kept.first() else {

@@ -227,7 +227,7 @@ fn complain(error: &anyhow::Error) -> u8 {
 }
 
 /// An error and its causes in one line, each said once: some errors repeat their cause.
-fn once(error: &anyhow::Error) -> String {
+pub(in crate::cli) fn once(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let postgres = cause.downcast_ref::<tokio_postgres::Error>();

@@ -14,7 +14,7 @@ use crate::message::{Moment, PauseKey, PauseScope, Sender};
 use crate::provider;
 use crate::store::changes::HistoryOf;
 use crate::store::doctor::database_time;
-use crate::store::pauses::{self, EXPIRED_MAX, Listed};
+use crate::store::pauses::{self, Listed, expired_words};
 
 /// How a scope is written.
 const SCOPES: &str = "What to pause: nothing for everything, or lane=CHANNEL, sender=NUMBER, campaign=ID, user=ID, \
@@ -170,15 +170,9 @@ pub(super) async fn resume(args: ResumeArgs, sources: &Sources) -> anyhow::Resul
 
 /// Asks before messages are cancelled that nobody meant to cancel.
 fn confirm(named: &str, expired: u64) -> anyhow::Result<()> {
-    let many = match expired {
-        1 => "1 message that has".to_owned(),
-        _ if expired == EXPIRED_MAX.unsigned_abs() => {
-            format!("{expired} or more messages that have")
-        }
-        _ => format!("{expired} messages that have"),
-    };
     let warning = format!(
-        "when {named} is resumed, {many} expired meanwhile (by send_before or the start of the event) will be cancelled"
+        "when {named} is resumed, {} will be cancelled",
+        expired_words(expired)
     );
     if !stdin().is_terminal() {
         bail!("{warning}; to resume nevertheless: --yes");

@@ -118,6 +118,7 @@ pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Res
             } else {
                 ""
             };
+            // Several, and so never one.
             let shown = ids.len();
             let mut text = format!("{shown}{more} messages match; give more characters of the id:");
             for Listed {

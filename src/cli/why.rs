@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
-use crate::message::{Channel, MessageId, Moment};
+use crate::message::{Channel, MessageId, Moment, counted};
 use crate::store::story::{Story, StoryAttempt, StoryChange, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
@@ -164,8 +164,10 @@ fn show_row(text: &mut String, row: &StoryRow) {
     line(
         "to",
         Some(format!(
-            "{}, {} characters, {}",
-            row.to, row.characters, row.segments
+            "{}, {}, {}",
+            row.to,
+            counted(row.characters, "character", "characters"),
+            row.segments
         )),
     );
     line(

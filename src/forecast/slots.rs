@@ -1,7 +1,7 @@
 //! When a message that waits for a pace, or for the rate of its sender, is claimed.
 
 use super::{Place, Room, Subject};
-use crate::message::{Claim, Moment};
+use crate::message::{Claim, Moment, counted};
 use crate::policy::{self, Rules};
 use crate::schedule::pace::room_at;
 
@@ -52,8 +52,8 @@ impl Slot {
     /// Before "will be sent".
     pub(super) fn intro(&self) -> String {
         let Self { ahead, name, .. } = self;
-        let others = if *ahead == 1 { "" } else { "s" };
-        format!("waits for the {name}, behind {ahead} other{others}; then it ")
+        let others = counted(*ahead, "other", "others");
+        format!("waits for the {name}, behind {others}; then it ")
     }
 }
 

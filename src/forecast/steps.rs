@@ -5,7 +5,7 @@ use super::obstacle::{by, expired, obstacle, paused_for_good, unknown};
 use super::slots::{Slot, slot_after};
 use super::{Forecast, Outcome, Place, Step, Subject, Surroundings};
 use crate::message::facts::{Limit, Priority};
-use crate::message::{Address, Claim, Moment, NumberFault, Parties, Sender};
+use crate::message::{Address, Claim, Moment, NumberFault, Parties, Sender, counted};
 use crate::policy::{self, ReasonKind, Verdict};
 
 /// What will happen to a message.
@@ -224,13 +224,17 @@ impl Start {
             Some(Crowd { messages, ends, .. }) if at <= around.now => (
                 Some(ends),
                 crowd.map(Crowd::reason),
-                format!("will be sent by {ends}{what}: {messages} messages wait"),
+                format!(
+                    "will be sent by {ends}{what}: {}",
+                    counted(messages, "message waits", "messages wait")
+                ),
             ),
             Some(Crowd { messages, ends, .. }) => (
                 Some(ends),
                 crowd.map(Crowd::reason),
                 format!(
-                    "will be sent between {at} and {ends}{what}: {messages} messages are due together"
+                    "will be sent between {at} and {ends}{what}: {} due together",
+                    counted(messages, "message is", "messages are")
                 ),
             ),
             None if at <= around.now => (None, self.reason, format!("will be sent at once{what}")),

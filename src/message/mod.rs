@@ -6,6 +6,7 @@
 mod address;
 mod capabilities;
 mod claim;
+mod counted;
 mod delivery;
 mod email;
 pub mod facts;
@@ -34,6 +35,7 @@ mod webhook_urls;
 pub use address::{Address, AddressError, UserId, WebUrl};
 pub use capabilities::{Capabilities, PoolForm, ProviderCapabilities};
 pub use claim::{Claim, ClaimResponse, RowState};
+pub use counted::counted;
 pub use delivery::{Delivery, Failure, Stage, UnknownStage};
 pub use email::Email;
 pub use facts::{Facts, Priority};

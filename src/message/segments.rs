@@ -12,7 +12,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::gsm7;
+use super::{counted, gsm7};
 
 /// How a text is put into bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -107,13 +107,8 @@ impl Segments {
 
 impl std::fmt::Display for Segments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let many = if self.count == 1 { "" } else { "s" };
-        write!(
-            f,
-            "{} segment{many} ({})",
-            self.count,
-            self.encoding.as_str()
-        )
+        let segments = counted(self.count, "segment", "segments");
+        write!(f, "{segments} ({})", self.encoding.as_str())
     }
 }
 

@@ -75,6 +75,17 @@ pub(super) fn words(db: &DbError) -> String {
     message.flat_map(escaped).collect()
 }
 
+/// What a statement of Punctual's own reports, which may have several lines; the names and values in it may not.
+pub(super) fn own_words(db: &DbError) -> String {
+    own_lines(db.message())
+}
+
+fn own_lines(message: &str) -> String {
+    let lines = message.split('\n');
+    let lines = lines.map(|line| line.chars().flat_map(escaped).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Characters that would end a line or control a terminal are escaped.
 fn escaped(c: char) -> impl Iterator<Item = char> {
     let plain = matches!(c, '"' | '\'' | '\\').then_some(c);
@@ -124,5 +135,8 @@ mod tests {
             .flat_map(escaped)
             .collect();
         assert_eq!(all, "a \"b\" c'é\\\\n\\u{1b}[2J\\u{202e}");
+        // Lists of a migration keep their lines.
+        let own = own_lines("not usable:\n  - a\u{1b}[2J\n  - b");
+        assert_eq!(own, "not usable:\n  - a\\u{1b}[2J\n  - b");
     }
 }

@@ -116,7 +116,7 @@ const MISTAKES: &[Mistake] = &[
     set(&[("PUNCTUAL_STATE_DIR", "")], "state dir", "warn", "no journal: PUNCTUAL_STATE_DIR, STATE_DIRECTORY", "PUNCTUAL_STATE_DIR"),
     set(&[("PUNCTUAL_STATE_DIR", ""), ("STATE_DIRECTORY", "/dev/null")], "state dir", "warn", "/dev/null is not a writable", "PUNCTUAL_STATE_DIR"),
     // The way to the database.
-    set(&[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")], "database", "bad", "cannot reach 127.0.0.1:1/x", "check DATABASE_URL"),
+    set(&[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")], "database", "bad", "cannot reach 127.0.0.1:1/x: error connecting to server: Connection refused (os error 111) →", "check DATABASE_URL"),
     set(&[("DATABASE_URL", "URL?sslmode=verify-full")], "database", "bad", "no TLS", "DATABASE_URL"),
     set(&[("DATABASE_URL", "URL?pgbouncer=true")], "connection mode", "warn", "transaction-mode pooler", "port 5432"),
     // Triggers, indexes, columns.

@@ -410,7 +410,14 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
          delete from punctual.paces;
          -- As a daemon removes what is over.
          update punctual.pauses set until = now() - interval '1 s';
-         delete from punctual.pauses",
+         delete from punctual.pauses;
+         insert into punctual.pauses (scope, what, until) values ('everything', '', 'infinity');
+         insert into punctual.paces (scope, what, gap_min, gap_max) values ('campaign', md5('c')::uuid::text, '1 s', '4 s');",
+    )
+    .await;
+    run(
+        &world.db.client().await,
+        "truncate punctual.pauses; truncate punctual.paces",
     )
     .await;
     let told = async |of| {
@@ -444,6 +451,8 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
             "update by eve: none → none",
             "update by role: none → none",
             "update by role: none → none",
+            "insert by role: - → none",
+            "delete by role: none → -",
         ]
     );
     assert_eq!(
@@ -452,6 +461,8 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
             "insert by role: - → 00:00:02",
             "update by role: 00:00:02 → 00:00:03",
             "delete by role: 00:00:03 → -",
+            "insert by role: - → 00:00:04",
+            "delete by role: 00:00:04 → -",
         ]
     );
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use super::{next, senders, zones};
-use crate::cli::session;
+use crate::cli::{once, session};
 use crate::clock;
 use crate::config::{Config, Database};
 use crate::limits::daemon::ChannelLimits;
@@ -40,7 +40,7 @@ pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<F
         Err(e) => findings.push(Finding::not(
             Level::Bad,
             "database",
-            format!("{e:#}"),
+            once(&e),
             "check DATABASE_URL, and that the server is reachable from here",
         )),
     }

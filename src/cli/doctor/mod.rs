@@ -13,6 +13,7 @@ use anyhow::bail;
 
 use super::output;
 use crate::config::{self, Config, Sources};
+use crate::message::counted;
 use crate::store::doctor::Level;
 
 /// Check the setup: settings, connection, triggers, rows; exit code 1 on errors.
@@ -71,8 +72,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         output::print_styled(&text)?;
     }
     if bad > 0 {
-        let s = |n| if n == 1 { "" } else { "s" };
-        bail!("{bad} problem{}, {warn} warning{}", s(bad), s(warn));
+        let problems = counted(bad, "problem", "problems");
+        bail!("{problems}, {}", counted(warn, "warning", "warnings"));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::{output, when};
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
-use crate::message::{Channel, MessageId, Moment};
+use crate::message::{Channel, MessageId, Moment, counted};
 
 /// The printed description of a scheduled message.
 #[derive(Serialize)]
@@ -80,13 +80,12 @@ pub(super) fn show(it: &Summary, zone: &TimeZone) -> String {
         (Some(segments), _) => segments.to_string(),
         (None, parts) => format!("{parts} parts"),
     };
-    line("text", format!("{} characters, {size}", it.characters));
+    let characters = counted(it.characters, "character", "characters");
+    line("text", format!("{characters}, {size}"));
     for (n, part) in (1..).zip(&it.parts) {
-        let (characters, segments) = (part.characters, part.segments);
-        line(
-            &format!("part {n}"),
-            format!("{characters} characters, {segments}"),
-        );
+        let characters = counted(part.characters, "character", "characters");
+        let segments = part.segments;
+        line(&format!("part {n}"), format!("{characters}, {segments}"));
     }
     if let Some(template) = &it.template {
         line("template", template.clone());

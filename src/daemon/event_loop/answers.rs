@@ -4,7 +4,7 @@ use super::EventLoop;
 use crate::daemon::database_clock;
 use crate::http::Question;
 use crate::journal::Condition;
-use crate::message::{MessageId, Now};
+use crate::message::{MessageId, Now, counted};
 use crate::reactor::report::{
     ClockReport, JournalReport, ListenerReport, Missing, Overview, Readiness, Remark,
     RestoreReport, TimersQuery, TimersReport,
@@ -45,8 +45,8 @@ impl EventLoop {
         let paused = self.reactor.pauses(now).len();
         if paused > 0 {
             let text = format!(
-                "messages are paused, by {paused} pause{}: `punctual pauses` shows which, until when and why",
-                if paused == 1 { "" } else { "s" }
+                "messages are paused, by {}: `punctual pauses` shows which, until when and why",
+                counted(paused, "pause", "pauses")
             );
             remark("paused", text);
         }
@@ -61,9 +61,8 @@ impl EventLoop {
         let outdated = self.dispatch.store.outdated_instances();
         if outdated > 0 {
             let text = format!(
-                "{outdated} other instance{} run{} a version that is too old for the schema and claim{1} nothing: stop {}",
-                if outdated == 1 { "" } else { "s" },
-                if outdated == 1 { "s" } else { "" },
+                "{} a version that is too old for the schema: the database refuses its claims. Stop {}",
+                counted(outdated, "other instance runs", "other instances run"),
                 if outdated == 1 { "it" } else { "them" }
             );
             remark("outdated", text);

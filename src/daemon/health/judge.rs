@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Judged, LoopFacts, Obstruction};
 use crate::dispatch::{LatestResults, StoreFailure};
 use crate::limits::HealthLimits;
-use crate::message::{Channel, Uptime};
+use crate::message::{Channel, Uptime, counted};
 use crate::metrics::{Waiting, WaitingCause as Cause};
 use crate::reactor::report::Held;
 use crate::store::{Fault, NoEffect, Overdue, OverdueGroup, OverdueKind, StoreError};
@@ -143,9 +143,8 @@ impl Seen {
         let won = self.noted.won.get(&channel);
         let is_partial = won.is_some_and(|won| self.now.since(*won) < stuck.oldest);
         let extent = format!(
-            "{} messages ({}) have been due for up to {} s and are not claimed{}",
-            stuck.messages,
-            channel.as_str(),
+            "{} been due for up to {} s and not claimed{}",
+            counted_on(stuck.messages, channel, ["has", "have"]),
             stuck.oldest.as_secs(),
             if is_partial { ", while others are" } else { "" }
         );
@@ -172,8 +171,8 @@ impl Seen {
             return None;
         }
         let extent = format!(
-            "{messages} messages ({}) wait for a retry, and no request has been accepted for {} s",
-            channel.as_str(),
+            "{} for a retry, and no request has been accepted for {} s",
+            counted_on(messages, channel, ["waits", "wait"]),
             failing_for.as_secs()
         );
         Some(Obstruction {
@@ -193,8 +192,8 @@ impl Seen {
             let patience = self.limits.patience;
             let waited = self.unrecorded_for.filter(|waited| *waited >= patience)?;
             let extent = format!(
-                "{} results have not been recorded for {} s",
-                self.facts.unrecorded,
+                "{} not been recorded for {} s",
+                counted(self.facts.unrecorded, "result has", "results have"),
                 waited.as_secs()
             );
             return Some(Obstruction {
@@ -207,7 +206,8 @@ impl Seen {
             kind: RESULTS,
             cause: "locked results".into(),
             extent: Some(format!(
-                "{delayed} results wait for locked rows, the first for {} s",
+                "{} for locked rows, the first for {} s",
+                counted(delayed, "result waits", "results wait"),
                 waited.as_secs()
             )),
             why: HELD_LOCK.into(),
@@ -228,7 +228,8 @@ impl Seen {
             kind: Cause::NoEffect.as_str(),
             cause: format!("results {}", suspect.map_or("", |suspect| &suspect.found)),
             extent: Some(format!(
-                "{results} results are in the ledger and did not change their rows{}",
+                "{} in the ledger and did not change the message's row{}",
+                counted(results, "result is", "results are"),
                 if is_partial {
                     ", while others are changed"
                 } else {
@@ -289,6 +290,15 @@ impl Seen {
 }
 
 /// What may prevent a change of a row.
+fn counted_on(messages: u64, channel: Channel, [has, have]: [&str; 2]) -> String {
+    let channel = channel.as_str();
+    let (one, many) = (
+        format!("message ({channel}) {has}"),
+        format!("messages ({channel}) {have}"),
+    );
+    counted(messages, &one, &many)
+}
+
 fn no_effect(suspect: Option<&Fault>) -> String {
     match suspect {
         Some(suspect) => format!("{}: {}", suspect.found, suspect.remedy),

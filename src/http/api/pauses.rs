@@ -15,7 +15,7 @@ use crate::http::openapi::{Guarded, NoDatabase, NotDone, NotRead, NotResumed};
 use crate::message::filter::time;
 use crate::message::{Moment, PauseKey, PauseScope};
 use crate::provider;
-use crate::store::pauses::{EXPIRED_MAX, Listed};
+use crate::store::pauses::{Listed, expired_words};
 use crate::store::{Store, StoreError};
 
 /// What is paused, each by a parameter of its own.
@@ -175,14 +175,9 @@ pub(in crate::http) async fn resume(
         let expired = store.expired(&key).await.map_err(failed(STEP))?;
         // Some may expire between the question and the confirmation; fewer than were confirmed is no reason to ask.
         if expired > confirmed {
-            let more = if expired >= EXPIRED_MAX.unsigned_abs() {
-                " or more"
-            } else {
-                ""
-            };
             let why = format!(
-                "nothing was changed: when this is resumed, {expired}{more} messages that have expired meanwhile (by \
-                 send_before or the start of the event) will be cancelled. To resume nevertheless: confirm={expired}"
+                "nothing was changed: when this is resumed, {} will be cancelled. To resume nevertheless: confirm={expired}",
+                expired_words(expired)
             );
             return Err(Refusal::Count {
                 messages: expired,

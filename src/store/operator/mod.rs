@@ -15,7 +15,7 @@ mod stats;
 mod walk;
 
 use super::StoreError;
-use crate::message::Status;
+use crate::message::{Status, counted};
 
 pub use acts::{ACT_MAX, Act, Acted, Actor, Done, NewTime};
 pub use list::{Listed, Page, Paging};
@@ -51,7 +51,10 @@ pub enum OperatorError {
     )]
     TooMany,
     /// It failed after it had changed some.
-    #[error("{changed} messages were changed, and then it failed: {source}. To go on, count again")]
+    #[error(
+        "{} changed, and then it failed: {source}. To go on, count again",
+        counted(*.changed, "message was", "messages were")
+    )]
     Interrupted {
         /// How many.
         changed: u64,
@@ -64,10 +67,11 @@ pub enum OperatorError {
 }
 
 fn count_sentence(messages: u64, confirmed: Option<u64>) -> String {
+    let messages = counted(messages, "message", "messages");
     match confirmed {
-        None => format!("the filter has {messages} messages: confirm that number"),
+        None => format!("the filter has {messages}: confirm that number"),
         Some(confirmed) => {
-            format!("the filter has {messages} messages now, not {confirmed}: nothing was changed")
+            format!("the filter has {messages} now, not {confirmed}: nothing was changed")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Row};
 
-use crate::message::{Moment, PauseKey};
+use crate::message::{Moment, PauseKey, counted};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError};
 
@@ -110,6 +110,17 @@ pub async fn expired(
         .try_get(0)
         .map_err(StoreError::unreadable(STEP))?;
     Ok(n.unsigned_abs())
+}
+
+/// What the end of a pause cancels, as it was counted.
+pub fn expired_words(expired: u64) -> String {
+    let many = if expired >= EXPIRED_MAX.unsigned_abs() {
+        "or more messages that have"
+    } else {
+        "messages that have"
+    };
+    let expired = counted(expired, "message that has", many);
+    format!("{expired} expired meanwhile (by send_before or the start of the event)")
 }
 
 /// The pauses that are in force, as people see them.

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 
 use super::read::at;
-use crate::message::{Address, Channel, Moment};
+use crate::message::{Address, Channel, Moment, counted};
 
 /// One statement of another session than the daemon's that changed or deleted the row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,7 +63,7 @@ pub(super) fn read(row: &Row) -> Result<StoryChange, tokio_postgres::Error> {
 fn shown(column: &str, value: String) -> String {
     match column {
         "to_number" | "from_number" => masked(&value),
-        "subject" | "body" => format!("{} characters", value.chars().count()),
+        "subject" | "body" => counted(value.chars().count(), "character", "characters"),
         // The app's words, which may contain a number or a text.
         "template_vars" | "dedup_key" | "media_urls" => "not shown".into(),
         _ => value,

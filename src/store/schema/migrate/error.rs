@@ -54,7 +54,7 @@ pub enum MigrateError {
     },
     /// A file of Punctual's reports that it does not apply here, and why: the app's table has a shape that
     /// Punctual cannot work with, or an earlier version still runs. Nothing was changed.
-    #[error("{}", source.as_db_error().map_or("the schema cannot be read", |e| e.message()))]
+    #[error("{}", source.as_db_error().map_or_else(|| "the schema cannot be read".to_owned(), refusal::own_words))]
     Refused {
         /// Everything that prevents it, in the file's words.
         source: tokio_postgres::Error,
@@ -215,7 +215,7 @@ pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
         let _ = write!(text, ": {}", refusal::names(db));
         return text;
     }
-    let _ = write!(text, ": {} ({})", db.message(), db.code().code());
+    let _ = write!(text, ": {} ({})", refusal::own_words(db), db.code().code());
     for (label, more) in [
         ("detail", db.detail()),
         ("hint", db.hint()),
