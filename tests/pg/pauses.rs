@@ -376,6 +376,13 @@ async fn the_story_counts_lateness_from_when_a_message_was_wanted() {
     run(&world.unseen, over).await;
     let row = shown().await;
     assert!(row.wanted_at > row.scheduled_at, "{row:?}");
+    // One that ended after the request had begun did not delay it.
+    let began = "insert into punctual.attempts (token, message_id, number, instance, lease_until, started_at)
+                 select gen_random_uuid(), m.id, 1, gen_random_uuid(), now(), m.scheduled_at + interval '1 ms'
+                   from scheduled_messages m";
+    run(&world.unseen, began).await;
+    let row = shown().await;
+    assert_eq!(row.wanted_at, row.scheduled_at, "{row:?}");
 }
 
 /// Each act leaves who, when, from what, to what; also of a role that may do nothing but that.

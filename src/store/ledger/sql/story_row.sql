@@ -11,13 +11,15 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        separator!() as separator,
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
-       greatest(wanted_at!(m), case when paused.until is not null then least(paused.until, clock_timestamp()) end)
-         as wanted_at,
+       -- A pause that ended after its request began is one that did not stop it.
+       greatest(wanted_at!(m), case when paused.until is not null and (first.began is null or paused.until <= first.began)
+                                    then least(paused.until, clock_timestamp()) end) as wanted_at,
        case when m.status = 'pending' then paused_by!(m) end as paused_by,
        pace.scopes as pace_scopes, pace.whats as pace_whats
   from public.scheduled_messages m
  cross join (select $2::text as sender, account_senders!() as senders) ours
  cross join lateral (select paused_until!(m) as until offset 0) paused
+ cross join lateral (select min(a.started_at) as began from punctual.attempts a where a.message_id = m.id) first
   -- The last rendered text is, or was, sent in place of the body.
   left join lateral (select body from punctual.attempts
                       where message_id = m.id and body is not null

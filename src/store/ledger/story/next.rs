@@ -42,8 +42,11 @@ impl Story {
                     Some(parts) => format!("the parts that are left ({parts} were sent)"),
                     None => "it again".to_owned(),
                 };
-                let table = placed("public.scheduled_messages");
                 let id = self.id;
+                if row.known_status() == Some(Status::Failed) {
+                    return format!("nothing; to send {what}: `punctual retry {id}`");
+                }
+                let table = placed("public.scheduled_messages");
                 format!(
                     "nothing; to send {what}: update {table} set status = 'pending' where id = '{id}'"
                 )
@@ -283,6 +286,12 @@ mod tests {
             "failed",
             None,
             attempt(Some("refused"), None),
+            "`punctual retry 0",
+        );
+        check(
+            "cancelled",
+            None,
+            attempt(Some("cancelled"), None),
             "set status = 'pending'",
         );
         check(

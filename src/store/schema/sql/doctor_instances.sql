@@ -12,7 +12,7 @@ with running as (
   select string_agg(distinct version, ', ') as versions, count(*) as n from running where version <> $1
 ), recent as (
   select count(*) as n, count(*) filter (where late > interval '1 s') as late, max(late) as worst
-    from (select a.started_at - greatest(wanted_at!(m), paused_until!(m)) as late
+    from (select a.started_at - greatest(wanted_at!(m), case when paused_until!(m) <= a.started_at then paused_until!(m) end) as late
             from punctual.attempts a
             join public.scheduled_messages m on m.id = a.message_id
            cross join (select $3::text as sender, account_senders!() as senders) ours
