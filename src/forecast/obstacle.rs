@@ -117,7 +117,9 @@ fn refused<'a>(
 ) -> Option<(&'a Refused, String)> {
     let own = &subject.claim.lane;
     if let Some(refused) = around.refused(own) {
-        return Some((refused, format!("waits: {}", refusal(own, refused))));
+        let is_paused = subject.paused_until.is_some_and(|until| until > around.now);
+        let refusal = refusal(own, refused, is_paused);
+        return Some((refused, format!("waits: {refusal}")));
     }
     let turn = (subject.claim.due, subject.claim.id);
     let (lane, _) = subject
@@ -129,20 +131,22 @@ fn refused<'a>(
         "waits for the {}: a message before it goes by {}, and {}",
         queue_name(subject)?,
         lane.channel().as_str(),
-        refusal(lane, refused)
+        refusal(lane, refused, false)
     );
     Some((refused, text))
 }
 
-fn refusal(lane: &LaneKey, refused: &Refused) -> String {
+/// `is_paused`: what is paused is not tried.
+fn refusal(lane: &LaneKey, refused: &Refused, is_paused: bool) -> String {
     let code = refused.code.map(|code| format!(", code {code}"));
     let next = match refused.next_probe_at {
-        Some(at) => format!("it tries one message at {at}"),
-        None => "it is trying one message".to_owned(),
+        _ if is_paused => String::new(),
+        Some(at) => format!("; one message is tried at {at}"),
+        None => "; one message is being tried".to_owned(),
     };
     let account = lane.other_account().map(|name| format!(" {name}"));
     format!(
-        "the provider has refused the account{} since {} ({}{}); {next}",
+        "the provider has refused the account{} since {} ({}{}){next}",
         account.unwrap_or_default(),
         refused.since,
         refused.category.replace('_', " "),

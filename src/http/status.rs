@@ -64,9 +64,22 @@ impl Status {
             .iter()
             .find(|pause| pause.scope == "everything")
         {
+            let refused = if report.breaker.open {
+                // What is paused is not tried.
+                let breaker = BreakerReport {
+                    next_probe_at: None,
+                    ..report.breaker
+                };
+                format!("; the provider refuses the account{}", why(&breaker))
+            } else {
+                String::new()
+            };
             return Self {
                 is: Sending::Paused,
-                text: format!("Paused: nothing is sent until {}", until(all.until)),
+                text: format!(
+                    "Paused: nothing is sent until {}{refused}",
+                    until(all.until)
+                ),
             };
         }
         let refused: Vec<&LaneReport> = report

@@ -83,7 +83,7 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
     let mut eyes = Eyes::open(&link(&daemon)).await;
-    eyes.see(&["sees", "No messages match."]).await;
+    eyes.see(&["sees", "No upcoming messages."]).await;
     // This session may only read.
     eyes.see(&["sees", "Read only"]).await;
     eyes.see(&["absent", "#pause-all, #act"]).await;
@@ -214,7 +214,7 @@ async fn pauses_one_type(world: &World, eyes: &mut Eyes) {
     eyes.see(&["press", "#act-sample button"]).await;
     let button = "#act-sample button:has-text('Resume, and cancel 1 message')";
     eyes.see(&["shown", button, ""]).await;
-    let why = "1 messages that have expired meanwhile";
+    let why = "1 message that has expired meanwhile";
     eyes.see(&["shown", "#act-error:visible", why]).await;
     look(eyes).await;
     eyes.see(&["press", button]).await;

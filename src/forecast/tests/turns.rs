@@ -214,7 +214,7 @@ fn a_refused_account_holds_what_comes_after_its_message_in_the_queue_and_nothing
         (Outcome::Wait, Some(60), None, Some("breaker")),
         Some((Outcome::Send, Some("pace"))),
         "waits for the pace of campaign c1: a message before it goes by email, and the provider has refused the account \
-         since 2026-01-01T08:59:30.000000Z (account issue, code 1); it tries one message at 2026-01-01T09:01:00",
+         since 2026-01-01T08:59:30.000000Z (account issue, code 1); one message is tried at 2026-01-01T09:01:00",
     );
     assert_eq!(
         held.unknown,

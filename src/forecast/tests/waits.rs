@@ -97,6 +97,18 @@ fn while_every_instance_is_refused_no_impossible_time_is_named() {
         Some(SENT),
         "",
     );
+    // What is paused meanwhile is not tried.
+    let paused = "since 2026-01-01T08:59:30.000000Z (account issue, code 1); once it does not wait any more, it is \
+                  paused until 2026-01-01T09:10:00.000000Z (everything, by ann); then it will be sent";
+    check(
+        |m, a| {
+            (m.paused_until, m.paused_by) = (Some(s(600)), Some("everything, by ann".into()));
+            only(a, vec![vec![refused(-30, 60)]]);
+        },
+        (Outcome::Wait, Some(600), Some(4_200), Some("breaker")),
+        Some((Outcome::Send, Some("paused"))),
+        paused,
+    );
     // One that is not refused sends it; nor is another lane.
     let sent = (Outcome::Send, Some(10), None, None);
     check(

@@ -2,7 +2,7 @@
 // it changes and how many; the server refuses it if their number has changed meanwhile.
 
 import { $, local, make, onKey, put } from "./shell.js";
-import { count, dateTime, micros, plain } from "./words.js";
+import { count, counted, dateTime, micros, plain } from "./words.js";
 
 /** Whether this session may act; else the page shows the commands. */
 export const mayAct = document.documentElement.dataset.mayAct === "true";
@@ -22,7 +22,7 @@ const ACTS = [
 export const actsOf = (status) => (mayAct ? ACTS.filter((act) => act.of === status) : []);
 export const actNamed = (name) => ACTS.find((act) => act.name === name);
 
-const plural = (n) => `${count(n)} ${n === 1 ? "message" : "messages"}`;
+const plural = (n) => counted(n, "message");
 
 function field([name, title, kind, placeholder = ""]) {
   const input = Array.isArray(kind)
@@ -183,7 +183,7 @@ export async function offerAll(act, filter, then) {
 const SCOPES = [["", "everything"], ["lane", "a lane", "sms"], ["sender", "a sender", "+15005550006"], ["campaign", "a campaign", "its id"],
   ["user", "a user", "the user's id"], ["type", "a message type", "daily_brief"]];
 
-const pauseName = ({ scope, what }) => (what ? `${plain(scope)} ${what}` : "everything");
+export const pauseName = ({ scope, what }) => (what ? `${plain(scope)} ${what}` : "everything");
 
 const pauseWords = ({ until, who, why }) => `${until === "infinity" ? "until somebody resumes" : `until ${local(until)}`}, by ${who}${why ? `: ${why}` : ""}`;
 
@@ -201,7 +201,7 @@ export async function offerPauses() {
   });
   ask({ title: isNone ? "Pause sending?" : "What is paused", sample, button: "Pause",
     says: "What is paused is not sent. Its messages stay pending, and are sent when the pause ends. What is being sent now is finished.",
-    fields: [["scope", "Pause", SCOPES], ["what", "Which one", "text"], ["until", "Until (empty: until somebody resumes)", "datetime-local"], ["why", "Reason, for others to read", "text"]] }, async ({ scope, what = "", ...given }) => {
+    fields: [["scope", "Pause", SCOPES], ["what", "Which one", "text"], ["until", "Until (optional)", "datetime-local"], ["why", "Reason (optional)", "text"]] }, async ({ scope, what = "", ...given }) => {
     // An empty name is sent too, and refused: it is not everything.
     const paused = await post("/api/pause", scope ? { ...given, [scope]: what } : given);
     if (!paused.error) report(`Paused: ${pauseName(paused)}.${paused.replaced ? ` It was already, ${pauseWords(paused.replaced)}.` : ""}`);

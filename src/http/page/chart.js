@@ -1,7 +1,7 @@
 // Messages by outcome over time: stacked bars on a linear axis, from what the database counts.
 
 import { $, isLost, make, now, onConnection, put } from "./shell.js";
-import { count, dateTime, time } from "./words.js";
+import { count, counted, dateTime, time } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MINUTE = 60e3;
@@ -103,7 +103,7 @@ function draw({ counts, is_partial: isPartial }) {
   ticks(from, to);
   legend(sums);
   const all = [...sums.values()].reduce((a, b) => a + b, 0);
-  put("chart-said", `${count(all)} ${all === 1 ? "message" : "messages"}${isPartial ? " and more than can be counted" : ""}, at most ${count(tallest)} in ${ZOOMS[zoom].by.replace(/^(hour|minute)$/, "a $1").replace("15min", "15 minutes").replace("10s", "10 s")}`);
+  put("chart-said", all === 0 ? "No messages" : `${counted(all, "message")}${isPartial ? " and more than can be counted" : ""}, at most ${count(tallest)} in ${ZOOMS[zoom].by.replace(/^(hour|minute)$/, "a $1").replace("15min", "15 minutes").replace("10s", "10 s")}`);
 }
 
 function ticks(from, to) {
@@ -170,4 +170,5 @@ export function onBar(then) {
   });
 }
 
+addEventListener("resize", () => range[1] > 0 && ticks(...range));
 onConnection((lost) => !lost && drawChart(true));

@@ -36,8 +36,11 @@ export function histogram(svg, said, late) {
     const over = late.bounds_us[index - 1] >= 1e5 ? "over" : "";
     if (h > 0) nodes.push(make("rect", { class: over, x: index * wide + 3, width: wide - 2, y: 92 - h, height: h }));
     const bound = late.bounds_us[index];
-    const label = bound !== undefined && (wide > 30 || [250, 1000, 5000, 25000, 1e5, 5e5, 2.5e6, 1e7, 3e8].includes(bound));
-    if (label) nodes.push(make("text", { x: Math.min((index + 1) * wide + 2, 389), y: 105 }, edge(bound)));
+    const label = bound !== undefined && (wide > 32 || [250, 1000, 5000, 25000, 1e5, 5e5, 2.5e6, 1e7, 3e8].includes(bound));
+    // The last ends at the edge, and is not cut off there.
+    const isLast = index === counts.length - 1;
+    const at = isLast ? { x: 398, class: "last" } : { x: (index + 1) * wide + 2 };
+    if (label) nodes.push(make("text", { ...at, y: 105 }, edge(bound)));
   });
   nodes.push(make("line", { x1: 2, x2: 398, y1: 92, y2: 92 }));
   svg.replaceChildren(...nodes);

@@ -8,8 +8,10 @@ const ROWS = 25;
 /** At most so often, and not more than a tenth of the time. */
 const AGAIN_MS = 2_000;
 const FIELDS = ["q", "from", "to", "reason", "user", "campaign", "template"];
-const TABS = [["pending", "Upcoming"], ["sending", "Being sent"], ["sent,delivered", "Sent"], ["failed", "Failed"],
-  ["unconfirmed", "Unconfirmed"], ["cancelled", "Cancelled"], ["", "All"]];
+/** Each tab: its status, its name, and what it says where it is empty. */
+const TABS = [["pending", "Upcoming", "No upcoming messages."], ["sending", "Being sent", "No message is being sent."],
+  ["sent,delivered", "Sent", "No message was sent."], ["failed", "Failed", "No message failed."],
+  ["unconfirmed", "Unconfirmed", "No message is unconfirmed."], ["cancelled", "Cancelled", "No message was cancelled."], ["", "All", "No messages."]];
 
 let filter = new URLSearchParams();
 let cursors = [""];
@@ -93,9 +95,20 @@ async function reason(answer) {
 
 const OUTCOME = { pending: "Waiting", sent: "Sent", delivered: "Delivered", sending: "Being sent", failed: "Failed", cancelled: "Cancelled", unconfirmed: "Unconfirmed" };
 
+/** What keeps all messages from being sent: the top of the page says it at length, and the page of the message. */
+const SHORT = { breaker: "Waits: the provider refuses the account", no_daemon: "Waits: no daemon is running", not_ready: "Waits: no daemon is ready", quarantine: "In quarantine" };
+
+/** Whether it will be sent when it is due, as most are. */
+const isUsual = ({ forecast, due }) => forecast?.outcome === "send" && forecast.at === due && !forecast.reason;
+
 /** What has happened to a message, or what will, in words. */
 function fate(message) {
-  if (message.forecast) return capital(local(message.forecast.text));
+  const { forecast } = message;
+  if (isUsual(message)) return "Will be sent";
+  if (forecast?.outcome === "wait" && SHORT[forecast.reason]) return SHORT[forecast.reason];
+  // Who paused it, and why, is said at the top.
+  if (forecast?.reason === "paused") return capital(local(forecast.text).replace(/^is paused/, "paused").replace(/ \(.*/, ""));
+  if (forecast) return capital(local(forecast.text));
   const why = message.detail || plain(message.reason);
   return (OUTCOME[message.status] || message.status) + (why ? `: ${why}` : "");
 }
@@ -107,13 +120,21 @@ function row(message) {
     box.addEventListener("change", () => choose(message.id, box.checked));
     id.unshift(box);
   }
-  return make("tr", { "data-id": message.id, "data-status": message.status },
+  // It is known why it waits: that it is overdue is no alarm.
+  const waits = message.forecast?.outcome === "wait" || message.forecast?.reason ? { "data-waits": "" } : {};
+  return make("tr", { "data-id": message.id, "data-status": message.status, ...waits },
     make("td", { className: "num" }),
     make("td", {}, dateTime(micros(message.due), now())),
     make("td", { className: "who" }, ...id),
     make("td", { className: "to" }, message.to),
-    make("td", { className: "then" }, fate(message)),
+    make("td", { className: isUsual(message) ? "then usual" : "then" }, fate(message)),
     make("td", { className: "type" }, plain(message.message_type)));
+}
+
+/** That the list is empty. */
+function nothing() {
+  if (FIELDS.some((name) => filter.get(name))) return "No messages match.";
+  return TABS.find(([status]) => status === (filter.get("status") || ""))?.[2] || "No messages match.";
 }
 
 function draw(trouble = "") {
@@ -124,7 +145,10 @@ function draw(trouble = "") {
   for (const id of chosen) if (!messages.some((message) => message.id === id)) chosen.delete(id);
   body.replaceChildren(...messages.map(row));
   if (at) body.querySelector(`tr[data-id="${at}"] ${tag}`)?.focus();
-  put("none", trouble || (messages.length > 0 || next ? "" : "No messages match."));
+  const isEmpty = messages.length === 0 && !next;
+  put("none", trouble || (isEmpty ? nothing() : ""));
+  $("list").hidden = isEmpty;
+  $("paging").hidden = cursors.length < 2 && !next;
   $("previous").disabled = cursors.length < 2;
   $("next").disabled = !next;
   drawActs();

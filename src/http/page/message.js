@@ -35,7 +35,9 @@ function drawStatus() {
   const left = micros(row.due) - now();
   const wait = row.status === "pending" && left > 0 ? ` · due in ${countdown(left)}` : "";
   put("status", words + (why ? `: ${why}` : "") + wait);
-  put("what", `${local(capital(story.next))}.`);
+  // What can be done is below, as buttons or commands.
+  const next = story.next.replace(/^nothing; to send .*: `.*$/, "it will not be sent").replace(/\. To decide now: .*$/, "").replace(/^sent; /, "");
+  put("what", `${local(capital(next))}.`);
   if (mayAct) {
     drawButtons(row);
     return;
@@ -75,6 +77,9 @@ const OUTCOMES = {
   deferred: ["warn", "deferred"],
 };
 
+/** The provider's code, unless its sentence has it. */
+const codeOf = (code, sentence) => code && !sentence?.includes(code) && `code ${code}`;
+
 /** What is known to have happened, as [when, tone, words]. */
 function happened({ row, attempts, receipts, notes, outbox, changes }) {
   const lines = [];
@@ -91,7 +96,7 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
     const [is, words] = OUTCOMES[attempt.outcome] || ["warn", attempt.outcome];
     const until = ["unknown", "unsent"].includes(attempt.outcome) ? "after" : "responded in";
     const took = attempt.started_at && attempt.finished_at ? `${until} ${span(micros(attempt.finished_at) - micros(attempt.started_at))}` : "";
-    add(attempt.finished_at, is, name, words, plain(attempt.category), attempt.code && `code ${attempt.code}`, attempt.error, took);
+    add(attempt.finished_at, is, name, words, plain(attempt.category), codeOf(attempt.code, attempt.error), attempt.error, took);
     add(attempt.asked_at, "", name, lookedUp(attempt.asked), attempt.ask_note);
     add(attempt.settled_at, "warn", name, `settled by ${attempt.settled_by}`);
   }
@@ -137,7 +142,7 @@ const FACTS = [
   ["Paused by", (row) => row.paused_by],
   ["Pace", (row) => row.pace],
   ["Attempts", (row) => `${row.attempts}` + (row.max_attempts ? ` of ${row.max_attempts}` : "")],
-  ["Error", (row) => row.error_message && row.error_message + (row.error_code ? ` (code ${row.error_code})` : "")],
+  ["Error", (row) => row.error_message && [row.error_message, codeOf(row.error_code, row.error_message)].filter(Boolean).join(" · ")],
   ["Provider's id", (row) => row.twilio_sid],
   ["Warnings", (row) => row.warnings.join("; ")],
 ];

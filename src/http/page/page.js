@@ -1,17 +1,18 @@
 // The live page: fills what the server rendered with what the stream brings.
 
-import { actNamed, mayAct, offerAll } from "./acts.js";
+import { actNamed, mayAct, offerAll, pauseName } from "./acts.js";
 import { chartIsStale, drawChart, onBar } from "./chart.js";
 import { atMost, dial, histogram, within } from "./draw.js";
 import { drawFeed } from "./feed.js";
 import { drawCountdowns, drawCounts, refreshSoon, show } from "./list.js";
 import { $, begin, isLost, local, lostHow, make, now, onConnection, onSearch, put } from "./shell.js";
 import { drawSystem } from "./system.js";
-import { count, dateTime, micros, plain, span, time } from "./words.js";
+import { count, counted, dateTime, micros, plain, span, time, whose } from "./words.js";
 
 const INSTANCES_EVERY_MS = 5_000;
-/** How often the database is asked why messages failed. */
+/** How often the database is asked why messages failed; and at most, while some do. */
 const FAILURES_EVERY_MS = 10_000;
+const FAILURES_REST_MS = 3_000;
 const LAMPS = { all: "good", part: "warn", paused: "warn", nothing: "bad" };
 
 let state = null;
@@ -24,11 +25,29 @@ function drawNow() {
   // Without the database's count at least what is in memory.
   const waiting = state.window.waiting ?? state.window.armed;
   const next = state.timers[0];
-  const words = [`${count(waiting)} ${waiting === 1 ? "message waits" : "messages wait"}` + (until ? ` until ${time(micros(until))}` : "")];
-  if (beyond) words.push(`${count(beyond)} later`);
-  if (next) words.push(`the next at ${dateTime(micros(next.due_at), now())}`);
+  const parts = beyond ? `: ${count(waiting)} ${until ? `until ${time(micros(until))}` : "now"}, ${count(beyond)} later` : "";
+  const then = next ? ` The next is due at ${dateTime(micros(next.due_at), now())}.` : "";
   const isKnown = state.window.waiting !== null || until !== null;
-  put("waiting", waiting > 0 || beyond ? `${words.join(", ")}.` : isKnown ? "No message waits." : "How many messages wait is not known now.");
+  const all = waiting + (beyond || 0);
+  put("waiting", all > 0 ? `${counted(all, "message waits", "messages wait")}${parts}.${then}` : isKnown ? "No message waits." : "How many messages wait is not known now.");
+}
+
+/** Pauses that the page names; the others are counted, and in the dialog. */
+const PAUSES_NAMED = 3;
+
+/** Who has paused what, and why. */
+async function drawPauses() {
+  if (state.pauses.length === 0) {
+    $("paused").hidden = true;
+    return;
+  }
+  const answer = await fetch("/api/pauses").catch(() => null);
+  const pauses = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (!pauses || isLost()) return;
+  const words = pauses.slice(0, PAUSES_NAMED).map((pause) => `${pauseName(pause)} by ${pause.who} since ${dateTime(micros(pause.at), now())}${pause.why ? `: ${pause.why}` : ""}`);
+  if (pauses.length > PAUSES_NAMED) words.push(`${count(pauses.length - PAUSES_NAMED)} more`);
+  put("paused", `Paused: ${words.join("; ")}`);
+  $("paused").hidden = pauses.length === 0;
 }
 
 async function drawInstances() {
@@ -46,13 +65,15 @@ async function drawInstances() {
     return one.missing.length > 0 ? `${name} sends nothing: ${one.missing.join("; ")}` : name;
   });
   const running = instances.filter((one) => one.is_running).length;
-  put("instances", `${running} ${running === 1 ? "instance runs" : "instances run"}: ${words.join(", ")}`);
+  put("instances", `${counted(running, "instance runs", "instances run")}: ${words.join(", ")}`);
 }
 
 let failures = [];
+let failuresAsked = 0;
 /** Why messages of today failed: the database is asked for it from time to time. */
 async function askFailures() {
   if (document.hidden || isLost()) return;
+  failuresAsked = performance.now();
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);
   const from = midnight.toISOString();
@@ -64,7 +85,7 @@ async function askFailures() {
 
 /** What people have to look at, each with what can be done. */
 function drawNeeds() {
-  const messages = (n) => `${count(n)} ${n === 1 ? "message" : "messages"}`;
+  const messages = (n) => counted(n, "message");
   const needs = [];
   if (state.in_doubt > 0) {
     needs.push([`${messages(state.in_doubt)} unconfirmed`, `It is not known whether they were sent. Look them up at the provider${mayAct ? "." : ", then: punctual resolve ID --sent | --resend | --cancel"}`, "?status=unconfirmed", "resolve"]);
@@ -77,7 +98,7 @@ function drawNeeds() {
     needs.push([`${held} in quarantine`, `The database was restored. What was due before ${time(micros(state.restore.held_before))} may have been sent. To release all: punctual run --accept-restore`, `?status=pending&to=${state.restore.held_before}`, "cancel"]);
   }
   if (state.outbox > 0) {
-    needs.push([`${count(state.outbox)} ${state.outbox === 1 ? "result" : "results"} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason: punctual doctor", "", ""]);
+    needs.push([`${counted(state.outbox, "result")} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason: punctual doctor", "", ""]);
   }
   if (state.number_faults > 0) {
     needs.push([`${messages(state.number_faults)} to numbers that may not receive texts`, "No country has assigned them, or they are premium-rate numbers. Correct to_number, or cancel the messages. Which: punctual doctor, or the table punctual.number_faults", "", ""]);
@@ -104,12 +125,12 @@ function needed(act, query) {
 
 function drawPunctuality() {
   const late = state.punctuality[period];
-  const { instances } = state.punctuality;
-  const key = `${period} ${late.count} ${late.sum_us} ${instances}`;
+  const of = whose(state.punctuality, now());
+  const key = `${period} ${late.count} ${late.sum_us} ${of}`;
   if ($("histogram").dataset.key === key) return;
   $("histogram").dataset.key = key;
   const since = period === "hour" ? "in the last hour" : "in the last 24 hours";
-  put("count", `${count(late.count)} ${late.count === 1 ? "request" : "requests"} ${since}${instances > 1 ? `, on ${count(instances)} instances` : ""}`);
+  put("count", [`${late.count ? counted(late.count, "request") : "No requests"} ${since}`, of].filter(Boolean).join(", "));
   const figure = (us) => (late.count ? span(us) : "–");
   put("share", late.count ? `${Math.floor(atMost(late, 100_000) * 1000) / 10} %` : "–");
   put("p50", figure(within(late, 0.5)));
@@ -123,7 +144,7 @@ function draw() {
   drawNow();
   drawNeeds();
   drawCountdowns();
-  drawCounts({ pending: state.window.armed + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
+  drawCounts({ pending: (state.window.waiting ?? state.window.armed) + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
   if (mayAct) {
     put("pause-all", state.status.is === "paused" ? "Resume…" : "Pause…");
   }
@@ -168,8 +189,19 @@ document.addEventListener("visibilitychange", () => {
 });
 document.querySelector(".system").addEventListener("toggle", draw);
 
+const FAILS = ["failed", "rejected"];
+let failuresUntil = 0;
 let isStale = false;
+/** The status for which the list, with its forecasts, was last read, and until when that may be older than it. */
+let shownFor = "";
+let staleUntil = 0;
+/** What instances publish is in forecasts after this at the latest. */
+const PUBLISHED_MS = 5_000;
 begin((frame) => {
+  const fails = frame.events.some(({ event }) => FAILS.includes(event)) || FAILS.some((what) => frame.more[what]);
+  if (fails) failuresUntil = performance.now() + FAILURES_REST_MS;
+  // Once more after the last one.
+  if (failuresAsked < failuresUntil && performance.now() - failuresAsked > FAILURES_REST_MS) askFailures();
   if (frame.events.length > 0 || Object.keys(frame.more).length > 0) {
     isStale = true;
     chartIsStale();
@@ -177,8 +209,14 @@ begin((frame) => {
   if (frame.state) {
     state = frame.state;
     draw();
+    if (state.status.text !== shownFor) {
+      shownFor = state.status.text;
+      staleUntil = performance.now() + PUBLISHED_MS;
+      drawPauses();
+    }
+    if (performance.now() < staleUntil) isStale = true;
     if (isStale) isStale = !refreshSoon();
-    say(`${local(state.status.text)}. ${count(state.window.armed)} messages wait.`);
+    say(`${local(state.status.text)}. ${counted(state.window.armed, "message waits", "messages wait")}.`);
   }
   drawFeed(frame, now());
 });

@@ -178,6 +178,7 @@ fn now(overview: &Overview, status: &Status) -> Markup {
         section.now aria-label="State" {
             h1 #ready .lamp data-is=(lamp) data-sending=(status.is.as_str()) { (status.text) }
             p #waiting { (overview.timers.window.armed) " in memory" }
+            p #paused hidden {}
             p #instances .aside {}
             p.unseen #said aria-live="polite" {}
         }
@@ -222,7 +223,7 @@ fn messages(overview: &Overview) -> Markup {
             }
             p #none .empty {}
             div #acts .choice hidden {}
-            div.paging {
+            div #paging .paging {
                 button #previous type="button" disabled { "Previous" }
                 span #place .aside {}
                 button #next type="button" disabled { "Next" }

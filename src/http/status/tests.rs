@@ -121,6 +121,18 @@ fn each_state_has_its_sentence() {
         )
     );
     assert_eq!(
+        says(|o| {
+            o.timers.pauses = vec![pause("everything", None, Moment::MAX)];
+            o.timers.lanes = vec![lane("default", "sms", true)];
+        }),
+        (
+            Sending::Paused,
+            "Paused: nothing is sent until somebody resumes; the provider refuses the account since \
+             2026-01-01T08:59:00.000000Z (account refused, code 20003)"
+                .into()
+        )
+    );
+    assert_eq!(
         says(|o| o.timers.lanes = vec![lane("default", "sms", true)]),
         (
             Sending::Nothing,
