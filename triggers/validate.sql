@@ -9,19 +9,30 @@
 
 create or replace function punctual.validate() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+<<own>>
 declare
   asked constant boolean := coalesce(current_setting('punctual.validate', true) = 'refuse', false);
   mode text;
+  separator text;
   count bigint;
   first uuid;
   fault text;
 begin
-  if restoring!() then
-    return null;
+  -- Asked first, as in guard_insert: the rest of the condition has a subquery.
+  if current_setting('row_security') = 'off' then
+    if restoring!() then
+      return null;
+    end if;
   end if;
   begin
-    mode := case when asked then 'refuse' else coalesce((select s.validate from punctual.settings s), 'warn') end;
+    select s.validate, s.part_separator into mode, separator from punctual.settings s;
+    mode := case when asked then 'refuse' else coalesce(mode, 'warn') end;
+    separator := coalesce(separator, '[BUBBLE]');
     if tg_op = 'INSERT' then
+      -- What is plain needs no more: the whole check costs a statement of one row four times as much.
+      if not exists (select from new_rows n where n.status = 'pending' and is_plain!(n) is not true) then
+        return null;
+      end if;
       select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
         from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
        where r.fault is not null;

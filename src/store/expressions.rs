@@ -106,6 +106,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         b"fault" => fault::put(alias, out),
         b"sender_forms" => fault::sender_forms(out),
+        b"is_plain" => fault::is_plain(alias, out),
         // What divides a text into parts, as the daemon has it.
         b"separator" => out.row(fault::SEPARATOR, b""),
         // The columns that `fault!` reads.

@@ -57,6 +57,27 @@ pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(REST, alias);
 }
 
+/// Appends that a message is a text as most are, in which `fault!` finds nothing: that is ten times as long, and
+/// Postgres reads it for each statement again. What this does not recognize may be in order too. `own.separator`
+/// is a variable of the function.
+pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "some thousands"
+    )]
+    const MOST: i32 = TEXTS.max_chars as i32;
+    out.row(
+        "($channel::text = 'sms' and $timezone is null and $to_number ~ '^\\+[1-9][0-9]{6,14}\\Z'
+          and ($from_number is null or $from_number ~ '^\\+[1-9][0-9]{6,14}\\Z')
+          and ($template_vars is not null
+               or $body ~ '[0-9A-Za-z]' and strpos($body, own.separator) = 0 and length($body) <= ",
+        alias,
+    );
+    out.number(MOST);
+    out.row("))", alias);
+}
+
 /// The forms of a sender, as alternatives in a regular expression.
 pub(super) const fn sender_forms<const N: usize>(out: &mut Text<N>) {
     out.row("(whatsapp:)?\\+[1-9][0-9]{6,14}|[0-9]{3,8}|", b"");
