@@ -523,7 +523,7 @@ async fn the_page_of_one_instance_shows_what_the_other_sent() {
         }
     };
     let told = eyes.see(&["fed", "sent", &id]).await;
-    let where_ = format!("instance {}", &instance[..8]);
+    let where_ = format!("instance {}", &instance[28..]);
     assert!(told.starts_with('+') && told.contains(&where_), "{told}");
     let requests = if sent == 1 { "request" } else { "requests" };
     let all = format!("{sent} {requests} in the last hour, on 2 instances");

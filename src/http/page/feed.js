@@ -1,7 +1,7 @@
 // What just happened: on the instance that serves the page at once, on the others as they publish it, every few seconds.
 
 import { $, make, messageLink, onConnection, put } from "./shell.js";
-import { count, details, micros, timeWithMillis, tone, whose } from "./words.js";
+import { count, details, instanceName, micros, timeWithMillis, tone, whose } from "./words.js";
 
 const LINES_MAX = 80;
 const RATE_MS = 10_000;
@@ -13,7 +13,7 @@ let paused = false;
 let of = "";
 
 function line(event, now) {
-  const where = event.instance && `instance ${event.instance.slice(0, 8)}`;
+  const where = event.instance && `instance ${instanceName(event.instance)}`;
   const node = make("li", { "data-tone": tone(event) },
     make("time", { dateTime: event.at }, timeWithMillis(micros(event.at))),
     make("span", { className: "what" }, event.event === "receipt" ? "status update" : event.event),

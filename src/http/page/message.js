@@ -2,7 +2,7 @@
 
 import { actsOf, mayAct, offer } from "./acts.js";
 import { $, begin, local, make, now, onKey, put } from "./shell.js";
-import { capital, countdown, dateTime, dateWithMillis, late, micros, plain, span } from "./words.js";
+import { capital, countdown, dateTime, dateWithMillis, instanceName, late, micros, plain, span } from "./words.js";
 
 const { id } = $("main").dataset;
 const AGAIN_MS = 10_000;
@@ -88,7 +88,7 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
   const first = attempts.find((attempt) => attempt.started_at);
   for (const attempt of attempts) {
     const name = `attempt ${attempt.number}`;
-    add(attempt.claimed_at, "", name, `claimed by instance ${attempt.instance.slice(0, 8)}`);
+    add(attempt.claimed_at, "", name, `claimed by instance ${instanceName(attempt.instance)}`);
     if (attempt.started_at) {
       const after = row && attempt === first && !row.pace ? micros(attempt.started_at) - micros(row.wanted_at) : -1;
       add(attempt.started_at, "", name, "request started", after >= 0 && late(after));

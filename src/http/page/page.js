@@ -7,7 +7,7 @@ import { drawFeed } from "./feed.js";
 import { drawCountdowns, drawCounts, refreshSoon, show } from "./list.js";
 import { $, begin, isLost, local, lostHow, make, now, onConnection, onSearch, put } from "./shell.js";
 import { drawSystem } from "./system.js";
-import { count, counted, dateTime, micros, plain, span, time, whose } from "./words.js";
+import { count, counted, dateTime, instanceName, micros, plain, span, time, whose } from "./words.js";
 
 const INSTANCES_EVERY_MS = 5_000;
 /** How often the database is asked why messages failed; and at most, while some do. */
@@ -59,7 +59,7 @@ async function drawInstances() {
   }
   const { instances, own } = await answer.json();
   const words = instances.map((one) => {
-    const name = one.id.slice(0, 8) + (one.id === own ? " (this page)" : "");
+    const name = instanceName(one.id) + (one.id === own ? " (this page)" : "");
     if (!one.is_running) return `${name} silent for ${span(one.silent_us)}`;
     if (!one.may_claim) return `${name} too old for the schema: sends nothing`;
     return one.missing.length > 0 ? `${name} sends nothing: ${one.missing.join("; ")}` : name;

@@ -71,6 +71,9 @@ export function tone(event) {
 /** What is heard more rarely is shown with its time. */
 const HEARD_US = 10e6;
 
+/** The end of an instance's id: those that start at about the same time begin alike. */
+export const instanceName = (id) => id.slice(-8);
+
 /** Whose figures these are, of the instances that run; empty: of the only one. */
 export function whose({ instances, running, others_as_of: asOf }, now) {
   if (running === null) return "on this instance; the others are not known now";
