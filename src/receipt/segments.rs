@@ -10,7 +10,7 @@ use crate::provider::modem::{self, SegmentReport};
 /// The attempt that a report is about.
 enum Owner {
     /// It waits for the report, which says this.
-    Waits(Report),
+    Waits(Box<Report>),
     /// Its end is recorded, or its row is deleted: there is nothing to change.
     HasEnded,
 }
@@ -24,7 +24,7 @@ impl CallbackHandler {
         let report = match &segment.known {
             Some(report) => report.clone(),
             None => match self.owner(segment).await? {
-                Some(Owner::Waits(report)) => report,
+                Some(Owner::Waits(report)) => *report,
                 Some(Owner::HasEnded) => {
                     tracing::debug!(?segment, "a report repeats an end that is recorded");
                     return Ok(());
@@ -54,7 +54,7 @@ impl CallbackHandler {
         Ok(owner.map(|owner| match &owner.to {
             Some(to) if owner.is_open => {
                 let ids = (owner.message, owner.token);
-                Owner::Waits(segment.about(ids, &owner.sid, to))
+                Owner::Waits(Box::new(segment.about(ids, &owner.sid, to)))
             }
             _ => Owner::HasEnded,
         }))
