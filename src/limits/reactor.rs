@@ -216,7 +216,7 @@ impl Default for RecordLimits {
     fn default() -> Self {
         Self {
             batch: 500,
-            gather: Duration::from_millis(30),
+            gather: Duration::from_millis(100),
             at_once: 1,
             unrecorded_max: 20_000,
             retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),

@@ -37,8 +37,8 @@ pub(super) struct Pauses {
     /// What is paused, and until when, by the latest read.
     known: BTreeMap<PauseKey, Moment>,
     latest: Reading,
-    /// The oldest of what is cleared; `None`: nothing is.
-    oldest: Option<Reading>,
+    /// How many are cleared of the claims that were sent then, and how long their own reading counts.
+    cleared: BTreeMap<Uptime, (usize, Uptime)>,
     /// When the read under way was sent.
     reading: Option<Uptime>,
     is_wanted: bool,
@@ -62,7 +62,7 @@ impl Pauses {
                 asked: Uptime::MIN,
                 good_until: Uptime::MIN,
             },
-            oldest: None,
+            cleared: BTreeMap::new(),
             reading: None,
             is_wanted: false,
             met: None,
@@ -130,28 +130,47 @@ impl Pauses {
 
     /// Something is cleared whose claim was sent at `asked`.
     pub(super) fn cleared(&mut self, asked: Uptime, now: Now) {
-        let own = self.reading(asked, now);
-        let own = if own.asked < self.latest.asked {
-            self.latest
-        } else {
-            own
-        };
-        let oldest = self.oldest.unwrap_or(own);
-        self.oldest = Some(Reading {
-            asked: oldest.asked.min(own.asked),
-            good_until: oldest.good_until.min(own.good_until),
+        let good_until = self.reading(asked, now).good_until;
+        let (n, own) = self.cleared.entry(asked).or_insert((0, good_until));
+        *n += 1;
+        *own = good_until.min(*own);
+    }
+
+    /// One of them has started, or is given back.
+    pub(super) fn no_longer_cleared(&mut self, asked: Uptime) {
+        if let Some((n, _)) = self.cleared.get_mut(&asked) {
+            *n -= 1;
+            if *n == 0 {
+                self.cleared.remove(&asked);
+            }
+        }
+    }
+
+    /// The oldest reading that something cleared relies on; `None`: nothing is cleared. The latest read is for all that
+    /// was claimed before it was sent.
+    fn oldest(&self) -> Option<Reading> {
+        let (first, _) = self.cleared.first_key_value()?;
+        let latest = (*first < self.latest.asked).then_some(self.latest);
+        let own = self.cleared.range(self.latest.asked..);
+        let own = own.map(|(asked, (_, good_until))| Reading {
+            asked: *asked,
+            good_until: *good_until,
         });
+        latest.into_iter().chain(own).reduce(|a, b| Reading {
+            asked: a.asked.min(b.asked),
+            good_until: a.good_until.min(b.good_until),
+        })
     }
 
     /// Whether what is cleared may start, as far as pauses are concerned.
     pub(super) fn is_fresh(&self, now: Now) -> bool {
-        self.oldest
+        self.oldest()
             .is_some_and(|r| self.heard <= r.asked && now.up <= r.good_until)
     }
 
     /// Until when what is cleared may start without another read.
     pub(super) fn good_until(&self) -> Uptime {
-        self.oldest.map_or(Uptime::MIN, |r| r.good_until)
+        self.oldest().map_or(Uptime::MIN, |r| r.good_until)
     }
 
     /// When the next read is to be sent.
@@ -160,7 +179,7 @@ impl Pauses {
             return None;
         }
         let wanted = self.is_wanted.then_some(Uptime::MIN);
-        let cleared = self.oldest.map(|r| r.asked + self.limits.reread);
+        let cleared = self.oldest().map(|r| r.asked + self.limits.reread);
         let next = [wanted, cleared].into_iter().flatten().min()?;
         Some(next.max(self.failures.until()))
     }
@@ -190,10 +209,6 @@ impl Pauses {
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn read_pauses(&mut self, now: Now) {
-        // What was cleared has been started or released meanwhile.
-        if self.lanes.load().cleared.iter().all(|n| *n == 0) {
-            self.pauses.oldest = None;
-        }
         if self.pauses.next_read().is_none_or(|at| at > now.up) {
             return;
         }
@@ -218,13 +233,7 @@ impl<P: Clone> Reactor<P> {
         };
         self.pauses.failures.succeeded();
         (self.pauses.contradicted, self.pauses.is_repeated) = (None, false);
-        let latest = self.pauses.reading(asked, now);
-        self.pauses.latest = latest;
-        if let Some(oldest) = &mut self.pauses.oldest
-            && oldest.asked < latest.asked
-        {
-            *oldest = latest;
-        }
+        self.pauses.latest = self.pauses.reading(asked, now);
         let known = pauses.into_iter().map(|pause| (pause.key, pause.until));
         let before = std::mem::replace(&mut self.pauses.known, known.collect());
         let known = &self.pauses.known;

@@ -78,6 +78,8 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let start_before = start_before.min(self.pauses.good_until());
+        self.pauses
+            .no_longer_cleared(*lease_until - self.settings.lease);
         let slot_until = busy.slot.map(|slot| now.up + slot.until.since(now.db));
         let start_before = slot_until.map_or(start_before, |at| at.min(start_before));
         let payload = payload.clone();
@@ -135,6 +137,10 @@ impl<P: Clone> Reactor<P> {
 
     fn release_as(&mut self, id: MessageId, settlement: Settlement, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
+            if let Phase::Cleared { lease_until, .. } = &busy.phase {
+                let asked = *lease_until - self.settings.lease;
+                self.pauses.no_longer_cleared(asked);
+            }
             busy.phase = Phase::Recording { started: false };
             let record = Record {
                 settlement,

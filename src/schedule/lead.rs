@@ -10,9 +10,12 @@ use std::time::Duration;
 /// cancelled or edited.
 pub const LEAD_MAX: Duration = Duration::from_millis(50);
 
-/// On top of what claims take: a disk that is idle most of the time takes ten milliseconds and
-/// more for one commit in a hundred. It costs nothing that users were promised.
-const MARGIN: Duration = Duration::from_millis(15);
+/// The shortest lead: a disk that is idle most of the time takes ten milliseconds and more for one commit in a hundred.
+const LEAD_MIN: Duration = Duration::from_millis(15);
+
+/// On top of what slow claims take. A claim takes along what is due between the lead and [`REACH`]: a longer lead leaves
+/// it less of that, and more claims keep disk and processors busy, which makes them slower.
+const MARGIN: Duration = Duration::from_millis(5);
 
 /// What is claimed along with another is due within this, a little less than [`LEAD_MAX`]: at the very cut-off the
 /// database might find it too early, and another claim would be needed.
@@ -73,8 +76,8 @@ impl Lead {
         let (_, p99, _) = sorted.select_nth_unstable(rank);
         self.slow = Duration::from_micros(u64::from(*p99));
         if self.setting == LeadSetting::Auto {
-            // Half as much again: the next slow claim may be slower than the last.
-            self.current = (self.slow * 3 / 2 + MARGIN).min(LEAD_MAX);
+            // A quarter more: the next slow claim may be slower than the last.
+            self.current = (self.slow * 5 / 4 + MARGIN).clamp(LEAD_MIN, LEAD_MAX);
         }
     }
 
