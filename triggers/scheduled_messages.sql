@@ -5,7 +5,7 @@
 -- transition tables (two exceptions, below), call nothing that needs a right on schema punctual, and have a fixed
 -- search_path. A session of Punctual's is one that has set punctual.writer to 'on' and whose role may write
 -- the ledger: so no role of the app's can turn the guard off. A role that can, and is not a daemon's, is recorded
--- (triggers/writers.sql).
+-- unless it names a program number too (triggers/writers.sql).
 -- `due!(m)`, `user_transitions!()` and the like are substituted: README.md here.
 
 -- ---------------------------------------------------------------- guard: rows

@@ -13,6 +13,10 @@ pub const LEAD_MAX: Duration = Duration::from_millis(50);
 /// The shortest lead: a disk that is idle most of the time takes ten milliseconds and more for one commit in a hundred.
 const LEAD_MIN: Duration = Duration::from_millis(15);
 
+/// Where only some claims take longer than this, the machine or the disk is busy, and still more claims would make it
+/// busier. Where most of them do, the database is far away, and the lead goes beyond it.
+const LEAD_BUSY: Duration = Duration::from_millis(30);
+
 /// On top of what slow claims take. A claim takes along what is due between the lead and [`REACH`]: a longer lead leaves
 /// it less of that, and more claims keep disk and processors busy, which makes them slower.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -72,12 +76,18 @@ impl Lead {
         let us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         self.latencies_us.push_back(us);
         let mut sorted: Vec<u32> = self.latencies_us.iter().copied().collect();
-        let rank = (sorted.len() - 1) * 99 / 100;
-        let (_, p99, _) = sorted.select_nth_unstable(rank);
-        self.slow = Duration::from_micros(u64::from(*p99));
+        let mut of_hundred = |n: usize| {
+            let rank = (sorted.len() - 1) * n / 100;
+            let (_, at, _) = sorted.select_nth_unstable(rank);
+            Duration::from_micros(u64::from(*at))
+        };
+        let usual = of_hundred(50);
+        self.slow = of_hundred(99);
         if self.setting == LeadSetting::Auto {
             // A quarter more: the next slow claim may be slower than the last.
-            self.current = (self.slow * 5 / 4 + MARGIN).clamp(LEAD_MIN, LEAD_MAX);
+            let lead = self.slow * 5 / 4 + MARGIN;
+            let most = (usual * 2 + 2 * MARGIN).max(LEAD_BUSY);
+            self.current = lead.min(most).clamp(LEAD_MIN, LEAD_MAX);
         }
     }
 
@@ -130,6 +140,14 @@ mod tests {
             lead.measured(ms(20));
         }
         assert!(lead.single() > ms(20), "{:?}", lead.single());
+        for _ in 0..8 {
+            lead.measured(ms(200));
+        }
+        assert_eq!(lead.single(), LEAD_BUSY, "a few that are slow");
+        for _ in 0..MEMORY {
+            lead.measured(ms(21));
+        }
+        assert!(lead.single() > LEAD_BUSY, "{:?}", lead.single());
         for _ in 0..MEMORY {
             lead.measured(ms(1));
         }

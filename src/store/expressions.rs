@@ -169,13 +169,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
                          (select c.relowner from pg_class c where c.oid = tg_relid), 'usage'))",
             b"",
         ),
-        // Whether this session writes as Punctual does: it says so, and its role may write the ledger. For any
-        // other role the setting has no effect.
-        b"is_writer" => out.row(
-            "(coalesce(current_setting('punctual.writer', true), '') = 'on'
-         and has_table_privilege('punctual.attempts'::regclass, 'INSERT'))",
-            b"",
-        ),
+        b"is_writer" => out.row(rights::IS_WRITER, b""),
+        b"is_unnamed_writer" => out.row(rights::IS_UNNAMED_WRITER, b""),
         // A full queue (a session listens inside a transaction left open) makes the commit fail; what is not notified
         // is found by the next sweep or read.
         b"queue_has_room" => out.row("pg_notification_queue_usage() < 0.9", b""),

@@ -52,3 +52,12 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
    select array(select a.attname::text from pg_catalog.pg_attribute a
                  where a.attrelid = c.oid and a.attname = any (w.updates) and not a.attisdropped
                  order by a.attname) as columns) u)";
+
+/// Whether this session writes as Punctual does: it says so, and its role may write the ledger. For any
+/// other role the setting has no effect.
+pub(super) const IS_WRITER: &str = "(coalesce(current_setting('punctual.writer', true), '') = 'on'
+         and has_table_privilege('punctual.attempts'::regclass, 'INSERT'))";
+
+/// Whether a session says so that does not name the program it is of.
+pub(super) const IS_UNNAMED_WRITER: &str = "current_setting('punctual.writer', true) = 'on'
+         and coalesce(current_setting('punctual.program', true), '') = ''";
