@@ -33,7 +33,17 @@ impl<P: Clone> Reactor<P> {
             self.breaker_allows(*lane, now) > 0
                 && self.lane_paused_until(*lane, LEAD_MAX, now).is_none()
         });
-        let reach = self.lead.reach(self.is_herd(&due, now));
+        let is_herd = self.is_herd(&due, now);
+        let lead = self.lead.single();
+        let has_to = |lane| {
+            self.next_claim_of(lane, lead, now)
+                .is_some_and(|at| at <= now.db)
+        };
+        // Not before the first of them has to be claimed: until then it waits for others that go along.
+        if !is_herd && !due.iter().any(|lane| has_to(*lane)) {
+            due.clear();
+        }
+        let reach = self.lead.reach(is_herd);
         // A herd behind a pause is claimed as early as one that is due then.
         due.retain(|lane| self.lane_paused_until(*lane, reach, now).is_none());
         let until = now.db + reach;
