@@ -310,3 +310,21 @@ fn as_much_is_claimed_ahead_as_starts_while_three_claims_are_made() {
         assert_eq!(ahead(&world), startable, "{takes} ms");
     }
 }
+
+#[test]
+fn what_follows_within_milliseconds_goes_along_whatever_happens_between() {
+    let apart = Duration::from_millis(10);
+    let due = |n: u32| at(SECOND) + apart * n;
+    let rows = (0..100).map(|n| Row::due(n.into(), due(n)));
+    let mut world = World::new(settings(16), rows);
+    for n in 0..100 {
+        world.run_until(due(n));
+        // Each response is an occasion to claim.
+        world.run_until(due(n) + apart / 4);
+        world.answer(id(n.into()), accepted());
+    }
+    assert_eq!(world.count(Status::Sent), 100);
+    // Four each: a claim takes what is due from 15 to 45 ms later.
+    let claims = world.claims_made;
+    assert!(claims <= 30, "{claims} claims");
+}

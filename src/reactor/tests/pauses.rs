@@ -245,3 +245,17 @@ fn a_pause_that_a_claim_met_is_decided_by_the_first_read_sent_since() {
     world.run_until(at(5_000));
     assert_eq!(world.reactor.resyncs() - sweeps, 1, "once");
 }
+
+#[test]
+fn the_pauses_are_not_read_again_for_what_starts_soon_after_its_claim() {
+    let due = |n: u32| at(1_000 + u64::from(n) * 10);
+    let rows = (0..100).map(|n| Row::due(n.into(), due(n)));
+    let mut world = World::new(settings(16), rows);
+    world.run_until(at(900));
+    let before = world.pauses.reads;
+    for n in 0..100 {
+        world.run_until(due(n));
+        world.answer(id(n.into()), accepted());
+    }
+    assert_eq!(world.pauses.reads, before);
+}
