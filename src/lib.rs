@@ -20,8 +20,8 @@
 //!
 //! - what a user may still change: the statuses in the table of `src/message/status.rs`
 //!   ([`message::status::transition`]), the columns in `punctual.guard_update` of `triggers/scheduled_messages.sql`. A
-//!   cancel that comes too late: that function skips the row, and `punctual.guard_statement` raises `PT409`, or warns
-//!   if the statement changed other rows
+//!   cancel that comes too late: `guard_update` skips the row, and `punctual.guard_statement` raises `PT409`, or warns
+//!   if the statement changed other rows (in a nested statement `guard_update` raises at once)
 //! - what decides whether a claim is sent: [`policy::judge`], with a [`Reason`](policy::Reason) if it is not
 //! - what will happen to a message, and why not: [`forecast::of`], by what
 //!   `src/store/operator/sql/forecast_rows.sql` reads of it and what the instances publish
@@ -30,20 +30,30 @@
 //!   a report that it was not delivered (`src/proof/merge.rs`), or the row itself when it is written
 //!   (`punctual.guard_insert`, `triggers/validate.sql`)
 //! - what makes it `unconfirmed`: an outcome that is uncertain (`src/settle/mod.rs`), or the death of its instance
-//!   (`src/store/ledger/sql/reap.sql`). What resolves that: a callback (`src/proof/merge.rs`), a look-up
-//!   (`src/proof/matching.rs`), a journal (`src/proof/recovery.rs`), a person (`src/store/ledger/resolve.rs`)
-//! - what a status callback changes: `change` in `src/proof/merge.rs`, where a callback, like the result of a look-up,
+//!   (`src/store/ledger/sql/reap.sql`). What resolves that: a callback (`src/proof/merge.rs`), a journal
+//!   (`src/proof/recovery.rs`), a person (`src/store/ledger/resolve.rs`), a look-up. Whether it is sent again without
+//!   proof: `resolve` in `src/proof/matching.rs`, by `in_doubt` and by whether the provider is idempotent
+//! - what a status callback changes: `change`, after `is_conflict`, in `src/proof/merge.rs`, where a callback, like the result of a look-up,
 //!   is a [`Report`](proof::report::Report); of a message of several parts, `src/proof/merge/part.rs`. Whether a
-//!   callback is genuine: [`Callbacks`](provider::Callbacks). A STOP or START reply: `opt` in `src/receipt/mod.rs`
-//! - a pause: `paused_until!` (`src/store/expressions.rs`) in `src/store/path/sql/claim.sql` for the claim;
-//!   `src/reactor/pauses.rs` for what is claimed already, called by `claims.rs` and `sends.rs` beside it
-//! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
+//!   callback is genuine: [`Callbacks`](provider::Callbacks), of Twilio `src/provider/twilio/callback.rs`. A STOP or START reply: `opt` in `src/receipt/mod.rs`
+//! - when a message is due: `due!` in `src/store/expressions.rs`. What moves that: a retry
+//!   (`src/settle/budget.rs`), a deferral (`src/policy/`), the next part (`record_accepted.sql`), the end of a pause
+//!   (`claim.sql`)
+//! - a pause: its kinds and what each stops, [`PauseScope`](message::PauseScope) and [`Pausable`](message::Pausable) in
+//!   `src/message/pause.rs`; the same in SQL, `pause_key` in `src/store/expressions/lists.rs`. For the claim:
+//!   `paused_until!` in `src/store/path/sql/claim.sql`; for what is claimed already: `src/reactor/pauses.rs`, called by
+//!   `claims.rs` and `sends.rs` beside it. A new kind: those, `src/reactor/io.rs`, `triggers/pauses.sql`,
+//!   `src/cli/pause.rs`, and a migration for the CHECK of `punctual.pauses`
+//! - a new provider: the steps are in `docs/providers.md`. [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
 //!   `src/config/provider.rs`, built in `with` and, with its callbacks, `callbacks` of `src/cli/run.rs`
 //! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`, which `claim_paced.sql` and `paces_load.sql`
 //!   there repeat. If it can last, also `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and
 //!   `forecast_rows.sql`, and the reactor, as for pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`,
 //!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
+//! - what is deleted, and when: `punctual.retain` in `triggers/retention.sql`, called by
+//!   `src/daemon/chores/retention.rs`
+//! - a new command: `src/cli/mod.rs`
 //! - all SQL: `src/store/*/sql`, `triggers/` for what runs in the statements of the app, `migrations/` for the tables.
 //!   `name!(alias)` in it is an expression of `src/store/expressions.rs` or `src/store/expressions/`
 //!

@@ -2,7 +2,8 @@
 //! returns the exit code: 0, 1 for a failure, 64 (`EX_USAGE` of `sysexits.h`) for wrong usage or
 //! configuration.
 //!
-//! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
+//! A new command is a file with `Args` (with an example, which a test asks for) and `run`, a `mod` line, and a line in
+//! `Command` and in `call`.
 
 mod act;
 mod ask;

@@ -124,7 +124,7 @@ impl Failure {
     pub const fn is_retried(self) -> bool {
         match self.retry {
             Retry::After { .. } | Retry::HoldAccount { .. } | Retry::HoldSender { .. } => true,
-            Retry::No | Retry::OnlyIfConfigured { .. } => false,
+            Retry::No | Retry::MayHaveArrived => false,
         }
     }
 }

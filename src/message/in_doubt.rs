@@ -32,15 +32,15 @@ impl InDoubt {
 /// A value that is not a policy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected hold, resend_if_absent or resend")]
-pub struct UnknownPolicy;
+pub struct InDoubtError;
 
 impl FromStr for InDoubt {
-    type Err = UnknownPolicy;
-    fn from_str(s: &str) -> Result<Self, UnknownPolicy> {
+    type Err = InDoubtError;
+    fn from_str(s: &str) -> Result<Self, InDoubtError> {
         let s = s.trim();
         Self::ALL
             .into_iter()
             .find(|policy| policy.as_str() == s)
-            .ok_or(UnknownPolicy)
+            .ok_or(InDoubtError)
     }
 }

@@ -41,7 +41,7 @@ pub use email::Email;
 pub use facts::{Facts, Priority};
 pub use filter::{Filter, FilterError};
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId, PaceId};
-pub use in_doubt::{InDoubt, UnknownPolicy};
+pub use in_doubt::{InDoubt, InDoubtError};
 pub use lane::{Channel, LaneKey};
 pub use moment::{Moment, Now, Uptime};
 pub use numbering::NumberFault;

@@ -121,11 +121,8 @@ pub enum Retry {
         /// The pause before the next attempt.
         pause: Duration,
     },
-    /// It may have arrived, so a retry could be a *second* text: only if the installation permits that.
-    OnlyIfConfigured {
-        /// The pause before the first retry.
-        base: Duration,
-    },
+    /// It may have arrived, so it is not retried: that could be a second text.
+    MayHaveArrived,
 }
 
 impl Retry {
@@ -140,7 +137,7 @@ impl Retry {
             Self::HoldAccount { .. } => Some(Scope::Account),
             Self::HoldSender { .. } => Some(Scope::Sender),
             Self::After { slows, .. } => slows,
-            Self::No | Self::OnlyIfConfigured { .. } => None,
+            Self::No | Self::MayHaveArrived => None,
         }
     }
 
@@ -151,7 +148,7 @@ impl Retry {
             Self::No
             | Self::HoldAccount { .. }
             | Self::HoldSender { .. }
-            | Self::OnlyIfConfigured { .. } => None,
+            | Self::MayHaveArrived => None,
         }
     }
 
@@ -159,10 +156,7 @@ impl Retry {
     pub const fn holds_account(self) -> Option<Duration> {
         match self {
             Self::HoldAccount { probe } => Some(probe),
-            Self::No
-            | Self::After { .. }
-            | Self::HoldSender { .. }
-            | Self::OnlyIfConfigured { .. } => None,
+            Self::No | Self::After { .. } | Self::HoldSender { .. } | Self::MayHaveArrived => None,
         }
     }
 }

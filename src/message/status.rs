@@ -1,6 +1,6 @@
 //! The statuses of a message, and the transitions between them.
 //!
-//! The guard in `triggers/scheduled_messages.sql` uses the same table: `store/expressions.rs` writes it as SQL.
+//! The guard in `triggers/scheduled_messages.sql` uses the same table: `store/expressions/lists.rs` writes it as SQL.
 
 use std::str::FromStr;
 

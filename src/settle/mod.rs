@@ -248,6 +248,7 @@ impl Settlement {
                 };
                 refusal.settle(retry, id, tries, answer.finished)
             }
+            // Whether it is ever tried again: `proof::matching::resolve`.
             Outcome::Unknown { reason } => Self::uncertain(reason),
         }
     }
@@ -280,8 +281,8 @@ impl Refusal {
                 return self.settled(Next::Back(Wait::Pause(pause.min(ACCOUNT_PAUSE_MAX))), false);
             }
             Retry::After { base, .. } => base,
-            // There is no setting for it: a second text is worse than none.
-            Retry::No | Retry::OnlyIfConfigured { .. } => {
+            // Refused for good, or it may have arrived: `in_doubt` is about uncertain outcomes alone.
+            Retry::No | Retry::MayHaveArrived => {
                 return self.settled(Next::Failed, true);
             }
         };

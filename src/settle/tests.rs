@@ -79,7 +79,7 @@ fn what_is_uncertain_is_unconfirmed() {
 
 #[test]
 fn a_final_refusal_fails_with_its_code() {
-    let second_text = Retry::OnlyIfConfigured { base: MINUTE };
+    let second_text = Retry::MayHaveArrived;
     for retry in [Retry::No, second_text] {
         let settled = of(refused(retry), TRIES);
         let (pause, reason) = check(settled, (Status::Failed, "refused", true));

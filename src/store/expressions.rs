@@ -191,6 +191,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // Every index of the app's tables, as rows for `values`: table, name, a column that it is
         // for (null: whatever the table has), and the rest of its definition.
         b"indexes" => indexes::put(out),
+        // Of claims and paces, changes, the app's interface, operators: the files of these names.
         _ if claim::put(name, alias, out) || changes::put(name, alias, out) => {}
         _ if api::put(name, alias, out) || operator::put(name, alias, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),

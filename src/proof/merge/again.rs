@@ -41,6 +41,6 @@ pub(super) fn again(
                 counts: false,
             })
         }
-        Retry::No | Retry::OnlyIfConfigured { .. } => None,
+        Retry::No | Retry::MayHaveArrived => None,
     }
 }

@@ -83,7 +83,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
     (
         &[30008, 30410],
         Category::CarrierIssue,
-        Retry::OnlyIfConfigured { base: minutes(3) },
+        Retry::MayHaveArrived,
     ),
     // Blocked as SMS pumping; the block is lifted after a while.
     (
@@ -156,7 +156,7 @@ mod tests {
         14107                               | rate_limit    | after 60 Recipient
         63038                               | rate_limit    | hold 3600
         30003                               | unreachable   | after 60
-        30008 30410                         | carrier_issue | if configured 180
+        30008 30410                         | carrier_issue | may have arrived
         30450 30453                         | carrier_issue | after 1800
         21617 21658 30007 63016             | content       | no";
 
@@ -169,7 +169,7 @@ mod tests {
             }
             Retry::HoldAccount { probe } => format!("hold {}", probe.as_secs()),
             Retry::HoldSender { pause } => format!("sender {}", pause.as_secs()),
-            Retry::OnlyIfConfigured { base } => format!("if configured {}", base.as_secs()),
+            Retry::MayHaveArrived => "may have arrived".to_owned(),
         }
     }
 

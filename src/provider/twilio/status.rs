@@ -180,7 +180,7 @@ mod tests {
         );
         let lost = status("failed", Some(30008)).expect("Twilio's word");
         let failure = lost.delivery.failure().expect("it failed");
-        assert!(matches!(failure.retry, Retry::OnlyIfConfigured { .. }));
+        assert!(matches!(failure.retry, Retry::MayHaveArrived));
         let opted_out = status("undelivered", Some(21610)).expect("Twilio's word");
         assert!(opted_out.delivery.is_opt_out() && !lost.delivery.is_opt_out());
     }

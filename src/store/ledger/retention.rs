@@ -1,4 +1,4 @@
-//! Deletes what is long over, one bounded step after the other.
+//! Has `punctual.retain` (`triggers/retention.sql`) delete what is long over, one bounded step after the other.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ pub(super) fn any_delivery() -> impl Strategy<Value = Delivery> {
         NO,
         failure(Retry::after(minutes(1))),
         failure(Retry::HoldAccount { probe: minutes(5) }),
-        failure(Retry::OnlyIfConfigured { base: minutes(3) }),
+        failure(Retry::MayHaveArrived),
     ]);
     prop_oneof![
         Just(Delivery::Queued),
