@@ -236,6 +236,14 @@ begin
       message = format('message %s has an attempt whose outcome is not known; sending it again could text twice', old.id),
       hint = 'Settle it first with: punctual resolve ' || old.id;
   end if;
+  -- Its row in a table of the app's says who sends it.
+  if coalesce(current_setting('punctual.from_source', true), '') <> 'on'
+     and exists (select from punctual.source_rows r where r.message_id = old.id and r.taken)
+  then
+    raise exception using errcode = 'PT409',
+      message = format('message %s follows a row that the app has taken', old.id),
+      hint = 'Set that row back to be sent, and the message follows.';
+  end if;
   if old.parts_done >= old.parts_total then
     raise exception using errcode = 'PT409',
       message = format('message %s cannot be sent again: %s', old.id, parts_sent!(old)),

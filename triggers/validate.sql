@@ -26,7 +26,9 @@ begin
   end if;
   begin
     select s.validate, s.part_separator into mode, separator from punctual.settings s;
-    mode := case when asked then 'refuse' else coalesce(mode, 'warn') end;
+    -- What follows a row of a source table is not refused: that row is the app's, and may have no number yet.
+    mode := case when coalesce(current_setting('punctual.from_source', true), '') = 'on' then 'warn'
+                 when asked then 'refuse' else coalesce(mode, 'warn') end;
     separator := coalesce(separator, '[BUBBLE]');
     if tg_op = 'INSERT' then
       -- What is plain needs no more: the whole check costs a statement of one row four times as much.

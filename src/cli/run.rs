@@ -84,6 +84,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
         dsn,
         providers,
         rules: config.rules(),
+        sources: config.sources,
         settings: Settings {
             horizon: config.horizon,
             lead: config.lead,

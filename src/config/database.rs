@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::raw::Raw;
 use super::{ConfigError, Sources, key, values};
-use crate::store::{AppSchema, Dsn, DsnError};
+use crate::store::{AppSchema, Dsn, DsnError, SourceTable};
 
 /// The database, and where in it the app's tables are.
 #[derive(Clone, Debug)]
@@ -43,6 +43,16 @@ pub fn app_schema(sources: &Sources) -> Result<AppSchema, ConfigError> {
     let schema = raw.or(&key::SCHEMA, "public", values::schema);
     if raw.problems.is_empty() {
         Ok(schema)
+    } else {
+        Err(raw.into_error())
+    }
+}
+
+/// The same: reads only the source tables.
+pub fn source_tables(sources: &Sources) -> Result<Vec<SourceTable>, ConfigError> {
+    let raw = Raw::read(sources);
+    if raw.problems.is_empty() {
+        Ok(raw.sources)
     } else {
         Err(raw.into_error())
     }

@@ -75,6 +75,14 @@ pub enum Problem {
         /// The file.
         path: PathBuf,
     },
+    /// A source table that is not described as it must be.
+    #[error("{key}: {why}")]
+    Source {
+        /// Which one, and where.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A sender that chooses more than one account.
     #[error("accounts.{account}: {taken}")]
     SenderTaken {

@@ -37,10 +37,11 @@ use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Retention, Routes, Sender};
 use crate::policy::{BusinessHours, HoursByCampaign, HoursByType, Rules, Validate};
-use crate::schedule::{LEAD_MAX, LeadSetting};
+use crate::schedule::LeadSetting;
+use crate::store::SourceTable;
 
 pub use accounts::Account;
-pub use database::{Database, app_schema, database};
+pub use database::{Database, app_schema, database, source_tables};
 pub use error::{ConfigError, Problem};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
@@ -107,6 +108,8 @@ pub struct Config {
     pub validate: Validate,
     /// How long what is known of messages is kept.
     pub retention: Retention,
+    /// The source tables.
+    pub sources: Vec<SourceTable>,
     /// The settings of the log.
     pub log: LogSettings,
 }
@@ -183,7 +186,7 @@ impl Config {
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
-        let (send_timeout, lease) = deadlines_of(&mut raw);
+        let (send_timeout, lease) = values::deadlines_of(&mut raw);
         let in_doubt = raw.or(&key::IN_DOUBT, "hold", values::in_doubt);
         let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
         let zone_data = ZoneData::newest();
@@ -231,6 +234,7 @@ impl Config {
                 part_gap,
                 validate,
                 retention,
+                sources: raw.sources,
                 log,
             }),
             _ => Err(raw.into_error()),
@@ -330,20 +334,4 @@ fn http_of(raw: &mut Raw, state_dir: Option<PathBuf>, sources: &Sources) -> Http
         operator_token,
         runtime: runtime_dir(state_dir, sources, addr),
     }
-}
-
-/// A claim must outlast its request and the wait for a permit; with less, a request could still be
-/// running after its lease, and another instance would make its message unconfirmed.
-fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
-    let send_timeout = raw.or(&key::SEND_TIMEOUT, "10s", values::send_timeout);
-    let lease = raw.or(&key::LEASE, "30s", values::lease);
-    let floor = 2 * send_timeout + LEAD_MAX;
-    if lease < floor {
-        raw.problem(Problem::LeaseTooShort {
-            lease,
-            send_timeout,
-            floor,
-        });
-    }
-    (send_timeout, lease)
 }

@@ -12,9 +12,11 @@ use super::key::{
     self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, may_be_empty, similar,
 };
 use super::secret_file;
+use crate::store::SourceTable;
 use accounts::ACCOUNTS;
 
 mod accounts;
+mod sources;
 
 /// The settings file in the working directory.
 const FILE: &str = "punctual.toml";
@@ -72,6 +74,8 @@ pub(super) struct Raw {
     table: Option<String>,
     /// The accounts next to the default one.
     accounts: BTreeMap<String, HashMap<&'static str, Given>>,
+    /// The source tables.
+    pub(super) sources: Vec<SourceTable>,
 }
 
 impl Raw {
@@ -83,6 +87,7 @@ impl Raw {
             problems: Vec::new(),
             table: None,
             accounts: BTreeMap::new(),
+            sources: Vec::new(),
         };
         let env = raw.env_layer(sources);
         let file = raw.file_layer(sources, &env);
@@ -151,7 +156,7 @@ impl Raw {
                 return None;
             }
         };
-        let table = match text.parse::<toml::Table>() {
+        let mut table = match text.parse::<toml::Table>() {
             Ok(table) => table,
             Err(error) => {
                 let before = error.span().map_or("", |span| &text[..span.start]);
@@ -169,6 +174,7 @@ impl Raw {
             place: format!(" in {}", path.display()),
             dir: path.parent().map_or_else(PathBuf::new, Path::to_owned),
         };
+        self.read_sources(table.remove(sources::SOURCE), &layer);
         let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
         self.walk(&rest, "", &mut layer);
         self.walk_accounts(&accounts, &path, &mut layer);

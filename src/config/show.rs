@@ -12,6 +12,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{Sender, WebhookUrls};
 use crate::provider::smtp::UnsubscribeUrl;
 use crate::schedule::LeadSetting;
+use crate::store::SourceTable;
 
 /// Replaces a secret.
 const HIDDEN: &str = "***";
@@ -67,6 +68,8 @@ struct Shown<'a> {
     twilio: Twilio<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     accounts: BTreeMap<&'a str, ShownAccount<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    source: &'a [SourceTable],
 }
 
 #[derive(Serialize)]
@@ -193,6 +196,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             .iter()
             .map(|own| account(config, own))
             .collect(),
+        source: &config.sources,
     };
     toml::to_string(&shown).expect("strings and numbers are valid TOML")
 }

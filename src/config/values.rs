@@ -14,7 +14,7 @@ use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
 use super::raw::Raw;
-use super::{StateSetting, key};
+use super::{Problem, StateSetting, key};
 use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
 use crate::message::facts::LimitSource;
@@ -312,4 +312,20 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
         "json" => Ok(LogFormat::Json),
         _ => Err("text or json".into()),
     }
+}
+
+/// A claim must outlast its request and the wait for a permit; with less, a request could still be
+/// running after its lease, and another instance would make its message unconfirmed.
+pub(super) fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
+    let within = raw.or(&key::SEND_TIMEOUT, "10s", send_timeout);
+    let lease = raw.or(&key::LEASE, "30s", self::lease);
+    let floor = 2 * within + LEAD_MAX;
+    if lease < floor {
+        raw.problem(Problem::LeaseTooShort {
+            lease,
+            send_timeout: within,
+            floor,
+        });
+    }
+    (within, lease)
 }

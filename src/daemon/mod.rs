@@ -28,7 +28,7 @@ use crate::reactor::{Reactor, Settings};
 use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
 use crate::store::forecast::Assumed;
-use crate::store::{ConnectError, Dsn, MigrateError, StoreError};
+use crate::store::{ConnectError, Dsn, MigrateError, SourceTable, StoreError};
 
 mod backlog;
 mod chores;
@@ -75,6 +75,8 @@ pub struct Parts {
     pub providers: Providers,
     /// The installation's rules for all messages.
     pub rules: Rules,
+    /// The source tables.
+    pub sources: Vec<SourceTable>,
     /// The reactor's settings.
     pub settings: Settings,
     /// Where HTTP is served, already bound.
@@ -175,6 +177,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         connections: &connections,
         clock: &clock,
         rules: &rules,
+        sources: &parts.sources,
         limits: &limits.daemon,
         state_dir: parts.state_dir.as_ref(),
         accept_restore: parts.accept_restore,
@@ -206,7 +209,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let recovered = handler.when_recovered();
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
-    let chores = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
+    let chores = chores::Context::new(&dispatch, &input_tx, &wakers);
     spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
 
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh)

@@ -19,7 +19,7 @@ use crate::limits::DaemonLimits;
 use crate::listen;
 use crate::policy::Rules;
 use crate::reactor::report::{Missing, Readiness};
-use crate::store::{Dsn, Migrator, Store};
+use crate::store::{Dsn, Migrator, SourceTable, Store};
 
 /// What the checks need.
 pub(super) struct Start<'a> {
@@ -27,6 +27,7 @@ pub(super) struct Start<'a> {
     pub(super) connections: &'a Connections,
     pub(super) clock: &'a Clock,
     pub(super) rules: &'a Arc<Rules>,
+    pub(super) sources: &'a [SourceTable],
     pub(super) limits: &'a DaemonLimits,
     /// Where journals are kept.
     pub(super) state_dir: Option<&'a StateDir>,
@@ -76,7 +77,8 @@ impl Start<'_> {
 
     async fn prepare(&self) -> Result<(), RunError> {
         listen::prove(self.dsn, &self.limits.channel).await?;
-        Migrator::embedded().check(self.dsn).await?;
+        let migrator = Migrator::embedded().following(self.sources.to_vec());
+        migrator.check(self.dsn).await?;
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
         own.instance_start().await?;

@@ -222,6 +222,7 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         max_in_flight: NonZeroUsize::MIN,
     })?;
     Ok(Parts {
+        sources: Vec::new(),
         dsn: dsn.clone(),
         providers: Providers::texts(Arc::new(twilio)).with(Channel::Webhook, Arc::new(webhook)),
         rules: Rules {

@@ -22,6 +22,8 @@ pub struct ChoreLimits {
     pub followed: u32,
     /// Writes in one step that the app's tables had refused; each is a transaction.
     pub outbox: u32,
+    /// Outcomes written to source tables in one step, one statement.
+    pub source_writes: u32,
     /// Messages in one step that are `sending` without an open attempt.
     pub without_attempt: u32,
     /// How often these are looked for: they come from restores and from other programs, so seldom.
@@ -50,6 +52,7 @@ impl Default for ChoreLimits {
             times_ahead: 100,
             followed: 25,
             outbox: 50,
+            source_writes: 100,
             without_attempt: 1_000,
             without_attempt_every: seconds(30),
             without_attempt_unchanged: seconds(60),

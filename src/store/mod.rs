@@ -54,14 +54,11 @@ pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, seg
 pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
 pub use operator::sample::{Pending, Sample};
 pub use operator::{changes, forecast, numbers, pauses};
-pub use path::claims::Claimed;
-pub use path::no_effect::NoEffect;
-pub use path::outcomes::Recorded;
-pub use path::paces;
+pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces};
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};
-pub use schema::{doctor, migrate};
+pub use schema::{doctor, migrate, source::SourceTable};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};
@@ -111,6 +108,8 @@ pub struct Store {
     /// Says when what is written now is due again: the database's own clock may jump. `None`: that one says it.
     clock: Option<Arc<Clock>>,
     effects: Effects,
+    /// Whether source tables are followed.
+    has_sources: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -135,6 +134,7 @@ impl Store {
             lineage: None,
             clock: None,
             effects: Effects::default(),
+            has_sources: Arc::default(),
         }
     }
 

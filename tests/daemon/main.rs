@@ -48,6 +48,7 @@ mod reminders;
 mod restore;
 mod slots;
 mod small;
+mod sources;
 mod start;
 mod stuck;
 mod systemd;

@@ -216,6 +216,7 @@ impl Small {
             },
             callbacks: None,
             state_dir: None,
+            sources: Vec::new(),
             accept_restore: false,
             accept_clock: false,
         };

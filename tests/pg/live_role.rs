@@ -19,6 +19,7 @@ use crate::live_app::{app_with, dsn_as, role, session_as};
 
 async fn parts(dsn: Dsn) -> Parts {
     Parts {
+        sources: Vec::new(),
         dsn,
         providers: Console::on(std::io::sink()),
         rules: Rules {

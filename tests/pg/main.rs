@@ -62,6 +62,7 @@ mod retry;
 mod rollback;
 mod rows;
 mod shown;
+mod sources;
 mod take_over;
 mod tls;
 mod validate;

@@ -83,6 +83,7 @@ async fn had_a_rate(world: &World) {
 #[tokio::test]
 async fn a_grown_table_makes_no_statement_dearer() {
     let world = World::new().await;
+    crate::sources::follow_reminders(&world).await;
     run(&world.unseen, include_str!("plans/names.sql")).await;
     had_a_rate(&world).await;
     let statements = statements();

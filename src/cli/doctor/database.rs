@@ -135,6 +135,9 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     findings.extend(doctor::instances(client, timezone, sender.map(Sender::as_str)).await);
     findings.push(account(client, config).await);
     findings.extend(doctor::rows(client, sender.map(Sender::as_str)).await);
+    let names = config.map(|config| config.sources.iter().map(|s| s.name.clone()));
+    let names: Option<Vec<String>> = names.map(Iterator::collect);
+    findings.extend(doctor::sources(client, names.as_deref()).await);
     let assumed = session::assumed_of(config);
     findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {

@@ -6,6 +6,7 @@ mod supabase;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use serde_json::json;
 
 use super::{output, session};
@@ -36,6 +37,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["print", "role"])]
     supabase: Option<PathBuf>,
 
+    /// Follow a source table no longer, and run nothing else: its pending messages are deleted
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["print", "supabase", "role", "rls", "json"])]
+    unfollow: Option<String>,
+
     /// Print JSON
     #[arg(long, conflicts_with_all = ["print", "supabase"])]
     json: bool,
@@ -49,7 +54,7 @@ enum Rls {
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
-    let migrator = Migrator::embedded();
+    let migrator = Migrator::embedded().following(config::source_tables(sources)?);
     if args.print {
         config::app_schema(sources)?.choose();
         return output::print(&migrator.print());
@@ -59,6 +64,18 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&supabase::write(&migrator, dir)?);
     }
     let dsn = session::dsn(sources)?;
+    if let Some(name) = &args.unfollow {
+        if config::source_tables(sources)?
+            .iter()
+            .any(|s| s.name == *name)
+        {
+            bail!(
+                "the settings still have the source {name}: remove its [[source]] from punctual.toml first"
+            );
+        }
+        migrator.unfollow(&dsn, name).await?;
+        return output::print(&format!("the source {name} is no longer followed\n"));
+    }
     let report = progress::shown(&migrator, &dsn).await?;
     let mut granted = match &args.role {
         Some(role) => migrator.grant(&dsn, role).await?,
@@ -72,6 +89,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             "applied": report.applied,
             "triggers": report.triggers,
             "indexes": report.indexes,
+            "sources": report.sources,
             "granted": granted,
             "supabase_repair": report.supabase_repair,
         });
@@ -83,6 +101,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     for index in &report.indexes {
         let _ = writeln!(text, "built {index}");
+    }
+    for source in &report.sources {
+        let _ = writeln!(text, "follows the source {source}");
     }
     for statement in granted {
         let _ = writeln!(text, "{statement}");

@@ -49,6 +49,7 @@ impl Raw {
             problems: std::mem::take(&mut self.problems),
             table: Some(format!("{ACCOUNTS}.{name}")),
             accounts: BTreeMap::new(),
+            sources: Vec::new(),
         };
         let read = read(&mut own);
         self.problems = own.problems;

@@ -8,6 +8,7 @@ mod modem;
 mod retention;
 mod settings;
 mod smtp;
+mod sources;
 mod webhooks;
 mod webpush;
 

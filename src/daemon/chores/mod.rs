@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::queue::Queue;
 use crate::clock;
 use crate::daemon::database_clock;
+use crate::daemon::event_loop::Wakers;
 use crate::dispatch::{Dispatch, Input};
 use crate::limits::daemon::ChoreLimits;
 use crate::store::StoreError;
@@ -32,6 +33,7 @@ mod outbox;
 mod queue;
 mod reaping;
 mod retention;
+mod source_writes;
 mod template_uses;
 mod times_ahead;
 mod unbegun;
@@ -65,20 +67,19 @@ pub(super) struct Context {
     inputs: mpsc::Sender<Input>,
     /// Messages have missed a change: that chore is due at once.
     missed: Arc<Notify>,
+    /// Outcomes were recorded: so is the one that writes them to source tables.
+    outcomes: Arc<Notify>,
     /// Where the walk through what is long over has come to.
     walk: Mutex<Walk>,
 }
 
 impl Context {
-    pub(super) fn new(
-        dispatch: &Dispatch,
-        inputs: &mpsc::Sender<Input>,
-        missed: &Arc<Notify>,
-    ) -> Self {
+    pub(super) fn new(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>, wakers: &Wakers) -> Self {
         Self {
             dispatch: dispatch.clone(),
             inputs: inputs.clone(),
-            missed: Arc::clone(missed),
+            missed: Arc::clone(&wakers.missed),
+            outcomes: Arc::clone(&wakers.outcomes),
             walk: Mutex::default(),
         }
     }
@@ -92,18 +93,28 @@ struct Chore {
     every: fn(&ChoreLimits) -> Duration,
     /// Whether its first step is due at the start, and not after a pause.
     is_due_at_start: bool,
-    /// Whether it is due at once when messages have missed a change.
-    follows_changes: bool,
+    /// What makes it due at once.
+    follows: Follows,
     /// Whether the database decides by its clock what is too late, whose lease is over, or what is in the future.
     is_by_the_clock: bool,
 }
 
+/// What makes a chore due at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Nothing,
+    /// Messages have missed a change.
+    Changes,
+    /// Outcomes were recorded.
+    Outcomes,
+}
+
 type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
 
-const CHORES: [Chore; 13] = [
+const CHORES: [Chore; 14] = [
     Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
     Chore {
-        follows_changes: true,
+        follows: Follows::Changes,
         ..Chore::new("missed event changes", |on| event_changes::step(on).boxed())
     },
     Chore::by_the_clock("times in the future", |on| times_ahead::step(on).boxed()),
@@ -120,6 +131,10 @@ const CHORES: [Chore; 13] = [
         })
     },
     Chore::new("outbox", |on| outbox::step(on).boxed()),
+    Chore {
+        follows: Follows::Outcomes,
+        ..Chore::new("source tables", |on| source_writes::step(on).boxed())
+    },
     Chore::new("gauges", |on| gauges::step(on).boxed()),
     Chore {
         every: |limits| limits.days_every,
@@ -138,7 +153,7 @@ impl Chore {
             step,
             every: |limits| limits.every,
             is_due_at_start: true,
-            follows_changes: false,
+            follows: Follows::Nothing,
             is_by_the_clock: false,
         }
     }
@@ -170,23 +185,27 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
         began + due_now.unwrap_or_else(|| (chore.every)(&limits))
     };
     let mut queue = Queue::new(CHORES.iter().map(first));
-    let follow = |queue: &mut Queue, now| {
+    let follow = |what: Follows, queue: &mut Queue, now| {
         let all = (0..).zip(&CHORES);
-        for (n, _) in all.filter(|(_, chore)| chore.follows_changes) {
+        for (n, _) in all.filter(|(_, chore)| chore.follows == what) {
             queue.due_at(n, now);
         }
     };
     while !stop.is_cancelled() {
         let now = clock::reading().up;
         if on.missed.notified().now_or_never().is_some() {
-            follow(&mut queue, now);
+            follow(Follows::Changes, &mut queue, now);
+        }
+        if on.outcomes.notified().now_or_never().is_some() {
+            follow(Follows::Outcomes, &mut queue, now);
         }
         let Some(next) = queue.next(now) else {
             let nap = queue.first_due().map_or(limits.every, |due| due.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(nap) => {}
-                () = on.missed.notified() => follow(&mut queue, now),
+                () = on.missed.notified() => follow(Follows::Changes, &mut queue, now),
+                () = on.outcomes.notified() => follow(Follows::Outcomes, &mut queue, now),
             }
             continue;
         };

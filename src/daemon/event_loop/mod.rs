@@ -43,6 +43,8 @@ pub(super) struct Wakers {
     pub(super) members: Arc<Notify>,
     /// Wakes the chores: messages have missed a change.
     pub(super) missed: Arc<Notify>,
+    /// Wakes the chores: outcomes are to be written to source tables.
+    pub(super) outcomes: Arc<Notify>,
     /// Wakes the task of the database clock: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
     /// What the heartbeat publishes of this instance; it wakes it if others must know that at once.
@@ -216,6 +218,9 @@ impl EventLoop {
             }
             Event::Input(input) => {
                 self.has_answers |= matches!(input, Input::Sent { .. });
+                if matches!(input, Input::Recorded { .. }) && self.dispatch.store.has_sources() {
+                    self.shared.wakers.outcomes.notify_one();
+                }
                 self.reactor.handle(input, now);
             }
             Event::Heard(heard) => self.hear(heard, now),

@@ -6,5 +6,6 @@ mod outbox;
 pub(in crate::store) mod push;
 mod reminders;
 pub(in crate::store) mod rows;
+mod sources;
 mod templates;
 pub mod user;

@@ -45,6 +45,9 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
        ('punctual', 'foreign_writes', '{SELECT}', '{}'),
        ('punctual', 'deleted_events', '{SELECT}', '{}'),
+       ('punctual', 'sources', '{SELECT}', '{}'),
+       ('punctual', 'source_rows', '{SELECT}', '{}'),
+       ('punctual', 'source_writes', '{SELECT}', '{}'),
        ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.relname and c.relkind in ('r', 'p')

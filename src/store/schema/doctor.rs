@@ -26,6 +26,7 @@ static ACCESS: &Sql = sql!("sql/doctor_access.sql");
 static COLUMNS: &Sql = sql!("sql/doctor_columns.sql");
 static DAEMON_ROLES: &Sql = sql!("sql/doctor_daemon_roles.sql");
 static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
+static SOURCES: &Sql = sql!("sql/doctor_sources.sql");
 static ROWS: &Sql = sql!("sql/doctor_rows.sql");
 static FAILED: &Sql = sql!("sql/doctor_failed.sql");
 static NEXT: &Sql = sql!("sql/doctor_next.sql");
@@ -166,6 +167,11 @@ pub async fn rows(client: &Client, sender: Option<&str>) -> Vec<Finding> {
     let mut findings = ask(client, "rows", ROWS, &[&sender]).await;
     findings.extend(ask(client, "failed", FAILED, &[]).await);
     findings
+}
+
+/// Source tables, with the names of those in the settings. Needs the schema.
+pub async fn sources(client: &Client, names: Option<&[String]>) -> Vec<Finding> {
+    ask(client, "source tables", SOURCES, &[&names]).await
 }
 
 /// One of the next messages.

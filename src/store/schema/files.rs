@@ -42,6 +42,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261130231000_segments",
     "20261130231001_webhook_urls",
     "20261201000001_attempt_account",
+    "20261201180000_sources",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -74,6 +75,8 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "retention",
     "rpc",
     "scheduled_messages",
+    "source_setup",
+    "sources",
     "suppressions",
     "task_calendar_events",
     "user_sms_preferences",

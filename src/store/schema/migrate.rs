@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use super::files;
+use crate::store::SourceTable;
 use crate::store::app_schema::placed;
 use crate::store::session::dsn::Dsn;
 
@@ -28,6 +29,7 @@ pub mod progress;
 mod record;
 pub(in crate::store) mod role;
 mod run;
+mod sources;
 mod supabase;
 mod take_over;
 pub(in crate::store) mod triggers;
@@ -93,6 +95,8 @@ pub struct Migrator<'a> {
     program: i32,
     /// Whether a database of the earlier numbering is brought to these files.
     takes_over: bool,
+    /// The source tables that are followed.
+    sources: Vec<SourceTable>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +114,8 @@ pub struct Report {
     pub triggers: Vec<String>,
     /// The indexes built beside the app's writes, on tables too large for a migration to do it.
     pub indexes: Vec<String>,
+    /// The source tables that are followed from now on, or of which rows were missing, in words.
+    pub sources: Vec<String>,
     /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
     /// before the baseline on record.
     pub supabase_repair: Option<String>,
@@ -156,7 +162,20 @@ impl<'a> Migrator<'a> {
             triggers: triggers.to_vec(),
             program: PROGRAM,
             takes_over: false,
+            sources: Vec::new(),
         })
+    }
+
+    /// The same, with these source tables.
+    #[must_use]
+    pub fn following(self, sources: Vec<SourceTable>) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// Ends that a source table is followed.
+    pub async fn unfollow(&self, dsn: &Dsn, name: &str) -> Result<(), MigrateError> {
+        self.in_session(dsn, async |client| sources::unfollow(client, name).await)
+            .await
     }
 
     /// The same as a program of this number has them.

@@ -5,3 +5,4 @@ pub mod doctor;
 pub(in crate::store) mod faults;
 mod files;
 pub mod migrate;
+pub(in crate::store) mod source;

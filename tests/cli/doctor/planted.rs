@@ -123,8 +123,62 @@ pub(super) const HARMLESS: &[(&str, &str)] = &[
     (message!("from_number", "'MG0123456789abcdef0123456789abcdef'"), "senders"),
 ];
 
+/// A source table that is followed, and what was done then.
+macro_rules! followed {
+    ($then:literal) => {
+        concat!(
+            "create table reminders (id int primary key, words text, phone text, at timestamptz, stage text);
+             select punctual.follow('{\"name\": \"rem\", \"table\": \"reminders\",
+               \"columns\": {\"key\": \"id\", \"time\": \"at\", \"body\": \"words\", \"number\": \"phone\", \"status\": \"stage\"},
+               \"words\": {\"pending\": [\"waiting\"], \"claimed\": [\"taken\"], \"sent\": \"gone\", \"delivered\": \"gone\",
+                           \"failed\": \"bad\", \"cancelled\": \"off\", \"unconfirmed\": \"bad\"}}');",
+            $then
+        )
+    };
+}
+
 #[rustfmt::skip]
 pub(super) const MISTAKES: &[Mistake] = &[
+    db(
+        followed!("alter table reminders disable trigger punctual_source_update"),
+        "source tables",
+        "bad",
+        "the trigger punctual_source_update of public.reminders is missing or disabled",
+        "punctual migrate",
+    ),
+    db(
+        followed!(""),
+        "source settings",
+        "warn",
+        "rem is followed, and is not in the settings",
+        "--unfollow",
+    ),
+    db(
+        followed!("grant insert on reminders to public"),
+        "source writers",
+        "bad",
+        "PUBLIC may write public.reminders without row level security",
+        "revoke",
+    ),
+    db(
+        followed!(
+            "insert into reminders values (1, 'x', '+12025550123', now() + interval '1 d', 'waiting');
+             update reminders set stage = 'taken'"
+        ),
+        "source senders",
+        "warn",
+        "1 rows were taken by a sender of the app's within a day",
+        "stop that sender",
+    ),
+    db(
+        followed!(
+            "insert into punctual.source_writes (message_id, attempts, last_error) values (gen_random_uuid(), 1, 'refused')"
+        ),
+        "source outcomes",
+        "warn",
+        "1 outcomes could not be written, the latest reason: refused",
+        "correct the table",
+    ),
     // The settings.
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=disable")], "encryption", "bad", "sslmode=disable to another host", "verify-full"),
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can make the connection unencrypted", "verify-full"),

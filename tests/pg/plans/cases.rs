@@ -225,6 +225,7 @@ pub(super) const DAEMON: &[Case] = &[
         "array['+15005550006'], '+16000000001', 'SM-1'",
     ),
     case("app/template_uses", 20, 60, ""),
+    case("app/write_back", 20, 60, "20"),
     case("app/attempt_hold", 1, 10, "plans.sid('sent', 1)"),
     case("app/follow_missed", 20, 130, "20"),
     case("app/outbox_again", 1, 10, "1, 'x', 'x', 1000, now()"),
@@ -620,6 +621,30 @@ pub(super) const APP: &[Case] = &[
         1,
         60,
         "insert into task_calendar_events (calendar_event_id, user_id, event_start) values ('new', plans.id('user', 30), now() + interval '1 hour')",
+    ),
+    case(
+        "a new row of a source",
+        1,
+        60,
+        "insert into reminders (id, phone, words, at) overriding system value values (-30, '+13105550100', 'x', now() + interval '1 day')",
+    ),
+    case(
+        "an edit of a row of a source",
+        1,
+        80,
+        "update reminders set words = 'x' || random() where id = 30",
+    ),
+    case(
+        "a cancel of a row of a source",
+        1,
+        80,
+        "update reminders set stage = 'stopped' where id = 30",
+    ),
+    case(
+        "a row of a source that is deleted",
+        1,
+        80,
+        "delete from reminders where id = 30",
     ),
     // A statement of the app's may look at all dead entries of what is on its way.
     case(

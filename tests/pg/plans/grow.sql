@@ -112,5 +112,14 @@ update punctual_api.push_subscriptions set ended_at = now() - interval '100 days
 insert into punctual.quarantine (due_before, noticed_by, unaccounted)
 values (now() - interval '1 year', plans.id('instance', 2), array[plans.id('instance', 1)]);
 insert into punctual.quarantine_cleared (message_id) select plans.id('sent', i) from generate_series(1, {others}) i;
+-- Rows that messages follow, twenty of them with an outcome.
+insert into public.reminders (id, phone, words, at) overriding system value
+select i, '+13105550100', 'a', now() + interval '1 day' from generate_series(-20, {others}) i where i <> 0;
+update public.reminders set title = 'a';
+insert into punctual.source_rows (source, key, message_id)
+select 'rem', i, plans.id(case when i < 0 then 'sent' else 'pending' end, abs(i)) from generate_series(-20, {others}) i where i <> 0;
+insert into punctual.source_writes (message_id, next_attempt_at)
+select plans.id('sent', i), now() - interval '1 minute' from generate_series(1, 20) i
+union all select plans.id('pending', i), now() + interval '1 day' from generate_series(1, {others}) i;
 -- As autovacuum does.
 select brin_summarize_new_values('punctual.attempts_claimed_at_brin');

@@ -11,6 +11,8 @@ with mine as materialized (
                       where a.message_id = m.id
                         and (a.outcome is null or a.outcome = 'unknown'
                              or a.outcome = 'accepted' and a.part >= m.parts_done and not undelivered!(a)))
+     -- The app's sender may have sent it.
+     and not exists (select from punctual.source_rows r where r.message_id = m.id and r.taken)
    order by m.id
      for no key update of m skip locked)
 update public.scheduled_messages m

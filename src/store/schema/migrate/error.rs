@@ -106,6 +106,23 @@ pub enum MigrateError {
         /// The schema with the triggers.
         other: String,
     },
+    /// A source table of the settings is not followed, or is followed as earlier settings described it.
+    #[error(
+        "the source {source_name} is not followed as the settings describe it: run `punctual migrate` first"
+    )]
+    NotFollowed {
+        /// Its name.
+        source_name: String,
+    },
+    /// Rows of a source table were locked all the time.
+    #[error(
+        "other sessions keep rows of the source {source_name} locked (look for long transactions in pg_stat_activity): \
+         these rows are not followed yet; run `punctual migrate` again"
+    )]
+    RowsLocked {
+        /// Its name.
+        source_name: String,
+    },
     /// The role that a daemon is to use does not exist.
     #[error(
         "no role {role}: create it first, for example with \

@@ -8,7 +8,8 @@ use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
 use super::{
-    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, role, take_over,
+    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, role, sources,
+    take_over,
 };
 use crate::clock::Stopwatch;
 use crate::store::schema::files::SHAPE;
@@ -51,6 +52,7 @@ pub(super) async fn all(
         .collect();
     each(migrator, client, &parts, progress, &mut report).await?;
     report.indexes = indexes::build(client, progress).await?;
+    report.sources = sources::follow(client, &migrator.sources, progress).await?;
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
@@ -140,7 +142,7 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     let changed: Vec<File<'_>> = record::changed(migrator, client, Purpose::Start).await?;
     match changed.first() {
         Some(file) => lacks(file.name),
-        None => Ok(()),
+        None => sources::check(client, &migrator.sources).await,
     }
 }
 

@@ -1,0 +1,81 @@
+//! Source tables.
+
+use super::*;
+
+const SOURCE: &str = "
+[[source]]
+name = 'reminders'
+table = 'reminders'
+[source.columns]
+key = 'id'
+time = 'at'
+body = 'words'
+number = 'phone'
+status = 'stage'
+[source.words]
+pending = ['waiting']
+sent = 'gone'
+failed = 'bad'
+cancelled = 'stopped'
+";
+
+#[test]
+fn words_that_are_not_given_are_those_of_the_nearest_outcome() {
+    for line in [
+        "[[source]]",
+        "name = \"reminders\"",
+        "number = \"phone\"",
+        "claimed = []",
+        "delivered = \"gone\"",
+        "unconfirmed = \"bad\"",
+    ] {
+        file(SOURCE, Ok(line));
+    }
+    // What is shown works as a settings file.
+    let shown = load(SOURCE, REQUIRED).unwrap().to_toml();
+    let again = load(&shown.replace("\"***\"", "\"postgres://a@b/c\""), &[]);
+    assert_eq!(
+        again.unwrap().sources,
+        load(SOURCE, REQUIRED).unwrap().sources
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_source_names_it() {
+    for (from, to, expected) in [
+        (
+            "name = 'reminders'",
+            "name = 'The Reminders'",
+            "[[source]] number 1 in ",
+        ),
+        (
+            "name = 'reminders'",
+            "name = 'The Reminders'",
+            "name must be up to 30 of a-z",
+        ),
+        ("['waiting']", "[]", "words.pending must have a word"),
+        ("key = 'id'\n", "", "missing field `key`"),
+        (
+            "number = 'phone'\n",
+            "",
+            "it needs either columns.number or number_from",
+        ),
+        (
+            "number = 'phone'",
+            "number = 'phone'\ncost = 'c'",
+            "unknown field `cost`",
+        ),
+    ] {
+        file(&SOURCE.replace(from, to), Err(expected));
+    }
+    file(
+        &format!("{SOURCE}{SOURCE}"),
+        Err("[[source]] reminders in "),
+    );
+    let from = "table = 'reminders'\n[source.number_from]\ntable = 't'\nkey = 'k'\ncolumn = 'c'\n";
+    let both = SOURCE.replace("table = 'reminders'\n", from);
+    file(&both, Err("it needs either columns.number or number_from"));
+    let without = both.replace("number = 'phone'\n", "");
+    file(&without, Err("number_from needs columns.user"));
+    file("source = 'reminders'", Err("a list of tables, [[source]]"));
+}

@@ -1,0 +1,146 @@
+//! A table of the app's with names of its own, each row of which is followed by a message: a `[[source]]` of the
+//! settings file, which `punctual.follow` (`triggers/source_setup.sql`) gets as JSON.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The most characters of a name: Postgres keeps 63 bytes of the names that are made from it.
+const NAME_MAX: usize = 30;
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceTable {
+    /// What people and the database call it.
+    pub name: String,
+    /// The schema of the table; `None`: that of the app's tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+    /// Another table, which has the numbers of users; `None`: its column has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_from: Option<NumberFrom>,
+    /// Its columns.
+    pub columns: SourceColumns,
+    /// The words of its column for the status.
+    pub words: SourceWords,
+}
+
+/// The table with the numbers of users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberFrom {
+    /// Its schema; `None`: that of the app's tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    table: String,
+    /// The column with the user.
+    key: String,
+    /// The column with the number.
+    column: String,
+}
+
+/// The names of its columns: those that are read, and those that outcomes are written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceColumns {
+    key: String,
+    time: String,
+    body: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timezone: Option<String>,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event_start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    send_before: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempts: Option<String>,
+}
+
+/// The words of its column for the status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceWords {
+    /// Of rows that are to be sent. The first is written when a message is set back to `pending`.
+    pending: Vec<String>,
+    /// By which a sender of the app's takes a row.
+    #[serde(default)]
+    claimed: Vec<String>,
+    sent: String,
+    /// If it is not given: that for `sent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivered: Option<String>,
+    failed: String,
+    cancelled: String,
+    /// No sender of the app's may take a row with it. If it is not given: that for `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unconfirmed: Option<String>,
+}
+
+impl SourceTable {
+    /// With the words that were not given. The error says what is wrong.
+    pub fn complete(mut self) -> Result<Self, String> {
+        let words = &mut self.words;
+        words.delivered.get_or_insert_with(|| words.sent.clone());
+        words
+            .unconfirmed
+            .get_or_insert_with(|| words.failed.clone());
+        let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let is_name = self.name.starts_with(|c: char| c.is_ascii_lowercase())
+            && self.name.len() <= NAME_MAX
+            && self.name.bytes().all(is_inside);
+        if !is_name {
+            return Err("name must be up to 30 of a-z, 0-9 and _, a letter first".to_owned());
+        }
+        if self.words.pending.is_empty() {
+            return Err("words.pending must have a word".to_owned());
+        }
+        if self.columns.number.is_some() == self.number_from.is_some() {
+            return Err("it needs either columns.number or number_from".to_owned());
+        }
+        if self.number_from.is_some() && self.columns.user.is_none() {
+            return Err("number_from needs columns.user, whose number it is".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// Names that are used twice: each table and each name is for one source.
+    pub(crate) fn twice(all: &[Self]) -> Option<&str> {
+        let mut seen = HashSet::new();
+        let twice = all.iter().find(|one| !seen.insert(one.name.as_str()));
+        twice.map(|one| one.name.as_str())
+    }
+}
