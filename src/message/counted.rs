@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// `1 message`, `2 messages`; of a verb too, if both forms have it: `1 message waits`, `2 messages wait`.
-pub fn counted<N: Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
     let what = if n == N::from(1) { one } else { many };
     format!("{n} {what}")
 }

@@ -289,7 +289,7 @@ impl Seen {
     }
 }
 
-/// What may prevent a change of a row.
+/// So many messages of a channel, and what they have or do.
 fn counted_on(messages: u64, channel: Channel, [has, have]: [&str; 2]) -> String {
     let channel = channel.as_str();
     let (one, many) = (
@@ -299,6 +299,7 @@ fn counted_on(messages: u64, channel: Channel, [has, have]: [&str; 2]) -> String
     counted(messages, &one, &many)
 }
 
+/// What may prevent a change of a row.
 fn no_effect(suspect: Option<&Fault>) -> String {
     match suspect {
         Some(suspect) => format!("{}: {}", suspect.found, suspect.remedy),
