@@ -213,7 +213,7 @@ async fn a_trigger_that_returns_null_for_results_is_found() {
                   $$ begin if new.status = 'sent' then return null; end if; return new; end $$;
                 create trigger swallow before update on scheduled_messages
                   for each row execute function swallow()",
-        readyz: &["did not change their rows", "swallow"],
+        readyz: &["in the ledger and did not change", "swallow"],
         doctor: "trigger swallow may drop changes",
         undo: "drop trigger swallow on scheduled_messages",
     })
@@ -321,7 +321,7 @@ async fn what_is_stuck_is_found_beside_a_refused_account_and_beside_what_is_sent
     .await;
     webhook(&world, &endpoint.url(), "job").await;
     crate::world::asked(&endpoint, 2).await;
-    let words = "are not claimed, while others are";
+    let words = "not claimed, while others are";
     // Its trigger has been named in the log just before.
     let status = until(words, async || {
         let (status, body) = daemon.get("/readyz").await?;

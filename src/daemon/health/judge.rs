@@ -143,9 +143,10 @@ impl Seen {
         let won = self.noted.won.get(&channel);
         let is_partial = won.is_some_and(|won| self.now.since(*won) < stuck.oldest);
         let extent = format!(
-            "{} been due for up to {} s and not claimed{}",
+            "{} been due for up to {} s and {} not claimed{}",
             counted_on(stuck.messages, channel, ["has", "have"]),
             stuck.oldest.as_secs(),
+            if stuck.messages == 1 { "is" } else { "are" },
             if is_partial { ", while others are" } else { "" }
         );
         Some(Obstruction {
@@ -228,8 +229,12 @@ impl Seen {
             kind: Cause::NoEffect.as_str(),
             cause: format!("results {}", suspect.map_or("", |suspect| &suspect.found)),
             extent: Some(format!(
-                "{} in the ledger and did not change the message's row{}",
-                counted(results, "result is", "results are"),
+                "{}{}",
+                counted(
+                    results,
+                    "result is in the ledger and did not change its row",
+                    "results are in the ledger and did not change their rows"
+                ),
                 if is_partial {
                     ", while others are changed"
                 } else {
