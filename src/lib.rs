@@ -33,9 +33,11 @@
 //!   (`src/store/ledger/sql/reap.sql`). What resolves that: a callback (`src/proof/merge.rs`), a journal
 //!   (`src/proof/recovery.rs`), a person (`src/store/ledger/resolve.rs`), a look-up. Whether it is sent again without
 //!   proof: `resolve` in `src/proof/matching.rs`, by `in_doubt` and by whether the provider is idempotent
-//! - what a status callback changes: `change`, after `is_conflict`, in `src/proof/merge.rs`, where a callback, like the result of a look-up,
+//! - what a status callback changes: `change`, after `is_conflict`, in `src/proof/merge.rs`, where a callback, like
+//!   the result of a look-up,
 //!   is a [`Report`](proof::report::Report); of a message of several parts, `src/proof/merge/part.rs`. Whether a
-//!   callback is genuine: [`Callbacks`](provider::Callbacks), of Twilio `src/provider/twilio/callback.rs`. A STOP or START reply: `opt` in `src/receipt/mod.rs`
+//!   callback is genuine: [`Callbacks`](provider::Callbacks), of Twilio `src/provider/twilio/callback.rs`. A STOP or
+//!   START reply: `opt` in `src/receipt/mod.rs`
 //! - when a message is due: `due!` in `src/store/expressions.rs`. What moves that: a retry
 //!   (`src/settle/budget.rs`), a deferral (`src/policy/`), the next part (`record_accepted.sql`), the end of a pause
 //!   (`claim.sql`)
@@ -44,7 +46,8 @@
 //!   `paused_until!` in `src/store/path/sql/claim.sql`; for what is claimed already: `src/reactor/pauses.rs`, called by
 //!   `claims.rs` and `sends.rs` beside it. A new kind: those, `src/reactor/io.rs`, `triggers/pauses.sql`,
 //!   `src/cli/pause.rs`, and a migration for the CHECK of `punctual.pauses`
-//! - a new provider: the steps are in `docs/providers.md`. [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
+//! - a new provider: the steps are in `docs/providers.md`. [`provider::Provider`] and its
+//!   [`Capabilities`](message::Capabilities); chosen in
 //!   `src/config/provider.rs`, built in `with` and, with its callbacks, `callbacks` of `src/cli/run.rs`
 //! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`, which `claim_paced.sql` and `paces_load.sql`
 //!   there repeat. If it can last, also `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and

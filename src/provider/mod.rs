@@ -1,5 +1,6 @@
 //! The providers. A new one is a module that implements [`Provider`] (sends, and has capabilities), and
-//! [`Callbacks`] if it reports by HTTP; `docs/providers.md` has the steps. [`Providers`] has the provider of each channel.
+//! [`Callbacks`] if it reports by HTTP; `docs/providers.md` has the steps. [`Providers`] has the provider of each
+//! channel.
 
 use std::time::Duration;
 

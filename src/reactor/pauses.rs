@@ -136,7 +136,7 @@ impl Pauses {
         *own = good_until.min(*own);
     }
 
-    /// One of them has started, or is given back.
+    /// One of them has started, or is released.
     pub(super) fn no_longer_cleared(&mut self, asked: Uptime) {
         if let Some((n, _)) = self.cleared.get_mut(&asked) {
             *n -= 1;

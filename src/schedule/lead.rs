@@ -17,7 +17,8 @@ const LEAD_MIN: Duration = Duration::from_millis(15);
 /// busier. Where most of them do, the database is far away, and the lead goes beyond it.
 const LEAD_BUSY: Duration = Duration::from_millis(30);
 
-/// On top of what slow claims take. A claim takes along what is due between the lead and [`REACH`]: a longer lead leaves
+/// On top of what slow claims take. A claim takes along what is due between the lead and [`REACH`]: a longer lead
+/// leaves
 /// it less of that, and more claims keep disk and processors busy, which makes them slower.
 const MARGIN: Duration = Duration::from_millis(5);
 
