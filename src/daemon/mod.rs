@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Payload};
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
@@ -150,17 +150,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     // A task that ended stops this daemon, not the owner of the token.
     let stop = stop.child_token();
     let instance = InstanceId::fresh();
-    let clock = Arc::new(if parts.accept_clock {
-        Clock::accepting()
-    } else {
-        Clock::new()
-    });
+    let clock = Arc::new(clock(parts.accept_clock));
     let connections = Connections::of(&parts, instance, &clock);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
     let limits = Arc::clone(&parts.settings.limits);
-    let waiting = limits.daemon.event_loop.inputs;
-    let (input_tx, inputs) = mpsc::channel(waiting);
+    let (input_tx, inputs) = mpsc::channel(limits.daemon.event_loop.inputs);
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
@@ -190,7 +185,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     };
     tracing::info!(%instance, "started");
 
-    let (heard_tx, heard) = mpsc::channel(waiting);
+    let (heard_tx, heard) = mpsc::channel(limits.daemon.event_loop.inputs);
     let dispatch = Dispatch {
         store: store.clone(),
         providers: parts.providers,
@@ -212,8 +207,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let chores = chores::Context::new(&dispatch, &input_tx, &wakers);
     spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
 
-    let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh)
-        .with_capabilities(dispatch.providers.all_capabilities());
+    let mut reactor = reactor(parts.settings, &dispatch);
     let (quarantined_tx, quarantined) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
@@ -254,6 +248,19 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         questions,
     };
     running.until_drained(event_loop, sources).await
+}
+
+fn clock(accepts: bool) -> Clock {
+    if accepts {
+        Clock::accepting()
+    } else {
+        Clock::new()
+    }
+}
+
+fn reactor(settings: Settings, dispatch: &Dispatch) -> Reactor<Payload> {
+    Reactor::new(settings, dispatch.clock.now(), AttemptToken::fresh)
+        .with_capabilities(dispatch.providers.all_capabilities())
 }
 
 /// Starts the tasks on which no message that is due waits.

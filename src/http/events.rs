@@ -170,16 +170,14 @@ impl Viewer {
     }
 
     async fn later(&mut self) -> Option<Events> {
-        loop {
-            tokio::select! {
-                () = tick(&mut self.states) => return Some(vec![self.state_event().await]),
-                frame = self.following.something() => {
-                    let mut frame = frame?;
-                    // Includes the events until then.
-                    self.bursts.tick().await;
-                    self.following.fill(&mut frame);
-                    return Some(burst(&frame));
-                }
+        tokio::select! {
+            () = tick(&mut self.states) => Some(vec![self.state_event().await]),
+            frame = self.following.something() => {
+                let mut frame = frame?;
+                // Includes the events until then.
+                self.bursts.tick().await;
+                self.following.fill(&mut frame);
+                Some(burst(&frame))
             }
         }
     }

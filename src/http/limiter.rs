@@ -44,7 +44,7 @@ struct Tally {
 }
 
 impl Limiter {
-    pub(super) fn new(metrics: Arc<Metrics>, limits: HttpLimits) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, limits: &HttpLimits) -> Self {
         Self {
             hasher: RandomState::new(),
             tally: Mutex::new(Tally {
@@ -53,7 +53,7 @@ impl Limiter {
                 more: 0,
             }),
             metrics,
-            limits,
+            limits: *limits,
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn limiter() -> Limiter {
-        Limiter::new(Arc::default(), HttpLimits::default())
+        Limiter::new(Arc::default(), &HttpLimits::default())
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl HttpState {
         let limits = HttpLimits::default();
         Self {
             questions,
-            limiter: Arc::new(Limiter::new(Arc::clone(&metrics), limits)),
+            limiter: Arc::new(Limiter::new(Arc::clone(&metrics), &limits)),
             metrics,
             tokens,
             callbacks: None,
@@ -149,7 +149,7 @@ impl HttpState {
     pub fn with_limits(self, limits: HttpLimits) -> Self {
         Self {
             limits,
-            limiter: Arc::new(Limiter::new(Arc::clone(&self.metrics), limits)),
+            limiter: Arc::new(Limiter::new(Arc::clone(&self.metrics), &limits)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             ..self
         }
@@ -262,11 +262,11 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .layer(Extension(openapi::of(described)))
         .merge(callbacks.unwrap_or_default())
         .fallback(not_found);
-    bounded(router, limits)
+    bounded(router, &limits)
 }
 
 /// Only the routes of the provider's callbacks.
-fn callback_router(handler: CallbackHandler, limits: HttpLimits) -> Router {
+fn callback_router(handler: CallbackHandler, limits: &HttpLimits) -> Router {
     bounded(callback_routes(handler).fallback(not_found), limits)
 }
 
@@ -274,7 +274,7 @@ fn callback_routes(handler: CallbackHandler) -> Router {
     callbacks::routes(handler).route_layer(from_fn(serve::whole))
 }
 
-fn bounded(router: Router, limits: HttpLimits) -> Router {
+fn bounded(router: Router, limits: &HttpLimits) -> Router {
     router
         .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(TimeoutLayer::with_status_code(

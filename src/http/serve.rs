@@ -67,11 +67,16 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
     };
     let router = router(state, jobs, shutdown.clone());
     let Endpoint { tcp, socket, .. } = endpoint;
-    let by_address = serve_router(Listener::Tcp(tcp), router.clone(), limits, shutdown.clone());
+    let by_address = serve_router(
+        Listener::Tcp(tcp),
+        router.clone(),
+        &limits,
+        shutdown.clone(),
+    );
     let by_socket = async {
         if let Some(socket) = socket {
             let Socket { listener, file } = socket;
-            serve_router(Listener::Unix(listener), router, limits, shutdown.clone()).await;
+            serve_router(Listener::Unix(listener), router, &limits, shutdown.clone()).await;
             drop(file);
         }
     };
@@ -105,8 +110,8 @@ pub async fn serve_callbacks(
     limits: HttpLimits,
     shutdown: CancellationToken,
 ) {
-    let router = callback_router(handler, limits);
-    serve_router(Listener::Tcp(listener), router, limits, shutdown).await;
+    let router = callback_router(handler, &limits);
+    serve_router(Listener::Tcp(listener), router, &limits, shutdown).await;
 }
 
 enum Listener {
@@ -137,7 +142,7 @@ impl Listener {
 async fn serve_router(
     listener: Listener,
     router: Router,
-    limits: HttpLimits,
+    limits: &HttpLimits,
     shutdown: CancellationToken,
 ) {
     // Dropping this future ends all connections.
@@ -151,7 +156,7 @@ async fn serve_router(
                 let stream = Patience::new(stream, limits.write);
                 let seat = places.take();
                 let (router, shutdown) = (router.clone(), shutdown.clone());
-                connections.spawn(connection(stream, peer, seat, router, limits, shutdown));
+                connections.spawn(connection(stream, peer, seat, router, limits.head, shutdown));
             }
         }
     }
@@ -187,7 +192,7 @@ async fn connection(
     peer: Peer,
     seat: Seat,
     router: Router,
-    limits: HttpLimits,
+    head: Duration,
     shutdown: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);
@@ -195,7 +200,7 @@ async fn connection(
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
+            .header_read_timeout(head)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service)

@@ -29,7 +29,7 @@ pub enum Callback {
     /// The status of a message.
     Report(Report),
     /// The status of a segment, by a modem.
-    Segment(SegmentReport),
+    Segment(Box<SegmentReport>),
     /// A recipient opts out, or in again.
     Opt(OptOut),
     /// Nothing that is used.

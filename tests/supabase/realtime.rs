@@ -109,7 +109,7 @@ async fn subscribe(client: &Client, entity: &str, role: &str, user: &str) {
     client.execute(sql, &[&entity, &user, &role]).await.unwrap();
 }
 
-/// A statement as PostgREST makes it for Ada.
+/// A statement as `PostgREST` makes it for Ada.
 async fn as_ada(client: &Client, statement: &str) {
     let sql = format!(
         "begin; set local role authenticated; set local request.jwt.claims = '{{\"sub\": \"{ADA}\"}}'; {statement}; commit"

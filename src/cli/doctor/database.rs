@@ -135,17 +135,17 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     findings.extend(doctor::instances(client, timezone, sender.map(Sender::as_str)).await);
     findings.push(account(client, config).await);
     findings.extend(doctor::rows(client, sender.map(Sender::as_str)).await);
-    let names = config.map(|config| config.sources.iter().map(|s| s.name.clone()));
-    let names: Option<Vec<String>> = names.map(Iterator::collect);
-    findings.extend(doctor::sources(client, names.as_deref()).await);
+    let sources = config.map(|config| config.sources.iter().map(|s| s.name.clone()));
+    let sources: Option<Vec<String>> = sources.map(Iterator::collect);
+    findings.extend(doctor::sources(client, sources.as_deref()).await);
     let assumed = session::assumed_of(config);
     findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {
-        Ok(named) => senders::unusable(&named, config.map(|_| &assumed)),
+        Ok(senders) => senders::unusable(&senders, config.map(|_| &assumed)),
         Err(e) => failed("senders", &e),
     });
     match doctor::zones(client).await {
-        Ok(named) => findings.extend([zones::unknown(&named), zones::without_summer(&named)]),
+        Ok(zones) => findings.extend([zones::unknown(&zones), zones::without_summer(&zones)]),
         Err(e) => findings.push(failed("zones", &e)),
     }
     findings

@@ -194,7 +194,7 @@ impl Inbound {
         };
         let callback = match known {
             Some(known) if segments(&known.sid) == 1 => Callback::Report(known),
-            known => Callback::Segment(SegmentReport {
+            known => Callback::Segment(Box::new(SegmentReport {
                 lane: self.reports.lane(),
                 sim: sim(&self.account, &ready.imsi),
                 reference: report.reference,
@@ -203,7 +203,7 @@ impl Inbound {
                 from: self.sender.clone(),
                 status,
                 known,
-            }),
+            })),
         };
         Meaning::Callback(Box::new(callback), recording)
     }
