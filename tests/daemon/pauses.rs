@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, OPERATOR_TOKEN, until};
+use crate::standin::Act;
 use crate::world::{TO, World};
 
 async fn of_type(world: &World, kind: &str, body: &str, more: &str) -> Uuid {
@@ -79,7 +80,9 @@ async fn what_is_paused_waits_for_the_resume_and_the_rest_does_not() {
 /// In the middle of a herd: what is cleared is released, nothing goes out until the end, and nothing twice.
 #[tokio::test]
 async fn a_herd_is_paused_and_goes_on() {
-    let world = World::new([])
+    // The herd takes seven seconds: on a busy machine the command that pauses it takes one or two to start.
+    let slow = Act::AcceptAfter(Duration::from_millis(50));
+    let world = World::new(vec![slow; 300])
         .await
         .with(&[("PUNCTUAL_MAX_IN_FLIGHT", "2")]);
     let daemon = world.daemon().await;

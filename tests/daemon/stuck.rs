@@ -304,7 +304,7 @@ async fn what_is_stuck_is_found_beside_a_refused_account_and_beside_what_is_sent
     daemon.says("the provider refuses the account").await;
     webhook(&world, &endpoint.url(), "job").await;
     let reason = not_ready(&daemon, "claims take no effect").await;
-    assert!(reason.contains("1 messages (webhook)"), "{reason}");
+    assert!(reason.contains("1 message (webhook)"), "{reason}");
     assert!(waiting(&daemon, "no_effect").await <= 1.0);
     assert!(waiting(&daemon, "breaker").await <= 2.0);
 

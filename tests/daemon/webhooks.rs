@@ -177,14 +177,14 @@ async fn a_slow_endpoint_delays_no_other_host() {
     const PAIRS: usize = 7;
     let of = async || {
         world().await.with(&[
-            ("PUNCTUAL_SEND_TIMEOUT", "60s"),
-            ("PUNCTUAL_LEASE", "130s"),
+            ("PUNCTUAL_SEND_TIMEOUT", "280s"),
+            ("PUNCTUAL_LEASE", "600s"),
             ("PUNCTUAL_MAX_IN_FLIGHT", "64"),
         ])
     };
     let (busy, calm) = (of().await, of().await);
     // Longer than this test may take on a busy machine.
-    let slow = Act::AcceptAfter(Duration::from_secs(55));
+    let slow = Act::AcceptAfter(Duration::from_secs(270));
     let slow = StandIn::start(vec![slow; 300]).await;
     let slow_url = slow.url().replace("127.0.0.1", "localhost");
     let fast = StandIn::start([]).await;

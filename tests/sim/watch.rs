@@ -398,7 +398,10 @@ impl World {
         if let Some(answered) = answered.filter(|at| *at >= settled) {
             let took = self.t - answered;
             let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
-            if took > ON_TIME + self.slowness() + beside * self.plan.recorded() {
+            // An acceptance waits for others.
+            let gather = self.plan.settings.limits.records.gather.as_micros();
+            let gather = i64::try_from(gather).unwrap_or(0);
+            if took > gather + ON_TIME + self.slowness() + beside * self.plan.recorded() {
                 let what = format!("attempt {token}, {took} us after its answer");
                 self.break_down(Invariant::RecordedSoon, what);
             }

@@ -146,6 +146,55 @@ async fn unfollowed_the_table_is_as_it_was_and_nothing_of_it_is_sent() {
     );
 }
 
+/// What of a description does not fit the table: where, the value there as JSON, and what is said of it.
+const IN_THE_WAY: [(&str, &str, &str); 9] = [
+    (
+        "/columns/time",
+        r#""title""#,
+        "column title is text and must be timestamptz (columns.time)",
+    ),
+    (
+        "/columns/key",
+        r#""at""#,
+        "column at is timestamp with time zone and must be an integer, a uuid or text (columns.key)",
+    ),
+    (
+        "/columns/body",
+        r#""nowhere""#,
+        "it has no column nowhere (columns.body)",
+    ),
+    (
+        "/columns/key",
+        r#""title""#,
+        "column title must be its primary key, or unique and not null",
+    ),
+    (
+        "/columns/error",
+        r#""tries""#,
+        "column tries is integer and must be text (columns.error)",
+    ),
+    (
+        "/words/sent",
+        r#""waiting""#,
+        "the word 'waiting' is for rows that are to be sent",
+    ),
+    (
+        "/words/claimed",
+        r#"["waiting"]"#,
+        "cannot be in both words.pending and words.claimed",
+    ),
+    (
+        "/words/failed",
+        r#""broken""#,
+        "has no word 'broken': alter type public.stage add value 'broken'",
+    ),
+    (
+        "/table",
+        r#""scheduled_messages""#,
+        "it is the table of the messages themselves",
+    ),
+];
+
 #[tokio::test]
 async fn a_table_that_cannot_be_followed_is_refused_with_all_that_is_in_the_way() {
     let world = World::new().await;
@@ -156,53 +205,8 @@ async fn a_table_that_cannot_be_followed_is_refused_with_all_that_is_in_the_way(
     );
     assert!(none.contains("there is no such table"), "{none}");
     run(&world.user, TABLE).await;
-    for (path, value, expected) in [
-        (
-            "/columns/time",
-            json!("title"),
-            "column title is text and must be timestamptz (columns.time)",
-        ),
-        (
-            "/columns/key",
-            json!("at"),
-            "column at is timestamp with time zone and must be an integer, a uuid or text (columns.key)",
-        ),
-        (
-            "/columns/body",
-            json!("nowhere"),
-            "it has no column nowhere (columns.body)",
-        ),
-        (
-            "/columns/key",
-            json!("title"),
-            "column title must be its primary key, or unique and not null",
-        ),
-        (
-            "/columns/error",
-            json!("tries"),
-            "column tries is integer and must be text (columns.error)",
-        ),
-        (
-            "/words/sent",
-            json!("waiting"),
-            "the word 'waiting' is for rows that are to be sent",
-        ),
-        (
-            "/words/claimed",
-            json!(["waiting"]),
-            "cannot be in both words.pending and words.claimed",
-        ),
-        (
-            "/words/failed",
-            json!("broken"),
-            "has no word 'broken': alter type public.stage add value 'broken'",
-        ),
-        (
-            "/table",
-            json!("scheduled_messages"),
-            "it is the table of the messages themselves",
-        ),
-    ] {
+    for (path, value, expected) in IN_THE_WAY {
+        let value = serde_json::from_str(value).unwrap();
         let said = refusal(&world, with(path, value)).await;
         assert!(said.contains(expected), "{said}");
     }
@@ -307,8 +311,8 @@ async fn keys_of_any_type_and_names_of_any_kind_are_followed() {
         .await;
         assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
         assert_eq!(store.write_back(10).await.unwrap(), 1);
-        let word = format!("select \"state $1\"::text from \"The App\".\"It's {number}\"");
-        assert_eq!(one::<String>(&world.unseen, &word).await, "sent");
+        let status = format!("select \"state $1\"::text from \"The App\".\"It's {number}\"");
+        assert_eq!(one::<String>(&world.unseen, &status).await, "sent");
         run(
             &world.user,
             &format!("delete from \"The App\".\"It's {number}\""),
