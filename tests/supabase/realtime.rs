@@ -80,7 +80,11 @@ async fn project() -> Option<(PrivatePostgres, String, Client)> {
     let server = tokio::task::spawn_blocking(|| {
         PrivatePostgres::start(Options {
             fsync: false,
-            settings: vec![("wal_level".into(), "logical".into())],
+            // What is committed is in the log at once: a poll reads no further than that.
+            settings: vec![
+                ("wal_level".into(), "logical".into()),
+                ("synchronous_commit".into(), "on".into()),
+            ],
             ..Options::default()
         })
     });
