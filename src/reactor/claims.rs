@@ -255,6 +255,8 @@ impl<P: Clone> Reactor<P> {
                     lease_until: asked + self.settings.lease,
                     pausable: judged.pausable.clone(),
                 };
+                // Also if it is released below, which ends that.
+                self.pauses.cleared(asked, now);
                 self.log_claimed(id, judged.due, judged.part, now);
                 if self.draining {
                     self.release(id, "the daemon is shutting down", now);
@@ -267,7 +269,6 @@ impl<P: Clone> Reactor<P> {
                     self.notified(vec![id]);
                     self.release(id, PAUSED, now);
                 } else {
-                    self.pauses.cleared(asked, now);
                     self.lanes.add_cleared(lane, priority, (judged.due, id));
                 }
             }

@@ -18,8 +18,7 @@ const LEAD_MIN: Duration = Duration::from_millis(15);
 const LEAD_BUSY: Duration = Duration::from_millis(30);
 
 /// On top of what slow claims take. A claim takes along what is due between the lead and [`REACH`]: a longer lead
-/// leaves
-/// it less of that, and more claims keep disk and processors busy, which makes them slower.
+/// leaves it less of that, and more claims keep disk and processors busy, which makes them slower.
 const MARGIN: Duration = Duration::from_millis(5);
 
 /// What is claimed along with another is due within this, a little less than [`LEAD_MAX`]: at the very cut-off the

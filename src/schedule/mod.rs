@@ -1,6 +1,5 @@
 //! When to act on a due time that is given (it is `due!` in `src/store/expressions.rs`): timers, pauses, clock, order
-//! of
-//! instances. Pure: time is an argument, decisions are values.
+//! of instances. Pure: time is an argument, decisions are values.
 //!
 //! In the path of a message this is between its notification and its claim: what `listen` and the
 //! sweeps find is armed in the [`Wheel`], and what the wheel returns, when its time comes, is

@@ -259,3 +259,20 @@ fn the_pauses_are_not_read_again_for_what_starts_soon_after_its_claim() {
     }
     assert_eq!(world.pauses.reads, before);
 }
+
+/// The one that is released takes nothing from the reading that the other one relies on.
+#[test]
+fn of_two_in_one_claim_one_starts_in_time_if_the_other_is_released_at_once() {
+    let mut world = World::new(settings(8), []);
+    let user = pause(PauseScope::User, &id(2).0.to_string(), Moment::MAX);
+    world.pause(vec![user]);
+    // No notification of the resume comes, and the read that the claim asks for takes long.
+    world.pauses.all = Vec::new();
+    world.run_until(at(900));
+    for n in [1, 2] {
+        world.insert(Row::due(n, at(1_000)));
+    }
+    world.pauses.is_slow = true;
+    world.run_until(at(1_000));
+    assert_eq!(world.in_flight, [id(1)]);
+}
