@@ -146,6 +146,13 @@ impl Pauses {
         }
     }
 
+    /// How many are cleared of each claim.
+    #[cfg(test)]
+    pub(super) fn audit(&self) -> BTreeMap<Uptime, usize> {
+        let all = self.cleared.iter();
+        all.map(|(asked, (n, _))| (*asked, *n)).collect()
+    }
+
     /// The oldest reading that something cleared relies on; `None`: nothing is cleared. The latest read is for all that
     /// was claimed before it was sent.
     fn oldest(&self) -> Option<Reading> {

@@ -32,6 +32,15 @@ fn audit(reactor: &Reactor<()>) {
             }
         }
     }
+    let mut cleared = BTreeMap::new();
+    for busy in reactor.busy.values() {
+        if let Phase::Cleared { lease_until, .. } = busy.phase {
+            *cleared
+                .entry(lease_until - reactor.settings.lease)
+                .or_insert(0) += 1;
+        }
+    }
+    assert_eq!(reactor.pauses.audit(), cleared);
     for (lane, asks) in reactor.paces.audit() {
         for load in [&mut all, loads.entry(lane).or_default()] {
             load.paced_asks += asks;
