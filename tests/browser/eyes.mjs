@@ -116,7 +116,7 @@ const commands = {
     }
   },
   /** A page of its own of a message: it has these words without being loaded again. */
-  async told(id, words) {
+  async says(id, words) {
     context.own ??= await context.newPage();
     if (!context.own.url().endsWith(id)) await context.own.goto(`${context.home}/messages/${id}`);
     await context.own.waitForFunction((w) => document.body.innerText.includes(w), words, AMPLE);
@@ -297,8 +297,8 @@ const commands = {
 for await (const line of createInterface({ input: process.stdin })) {
   const [name, ...args] = line.split("\t");
   try {
-    const told = await commands[name](...args);
-    console.log(`ok ${told ?? ""}`.trim());
+    const found = await commands[name](...args);
+    console.log(`ok ${found ?? ""}`.trim());
   } catch (error) {
     console.log(`no ${error.message.split("\n")[0]}; the page says: ${(await page.innerText("body").catch(() => "")).slice(0, 600).replaceAll("\n", " ")}`);
   }

@@ -51,15 +51,16 @@ impl Eyes {
         eyes
     }
 
-    /// Has one thing done or looked for; what is told of it.
+    /// Has one thing done or looked for; what the browser reports of it.
     async fn see(&mut self, order: &[&str]) -> String {
         let line = order.join("\t") + "\n";
         self.orders.write_all(line.as_bytes()).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(90), self.said.next_line());
         let answer = answer.await.expect("the browser answers").unwrap();
         let answer = answer.expect("the browser is there");
-        let told = answer.strip_prefix("ok");
-        told.unwrap_or_else(|| panic!("{order:?}: {answer}"))
+        let report = answer.strip_prefix("ok");
+        report
+            .unwrap_or_else(|| panic!("{order:?}: {answer}"))
             .trim()
             .to_owned()
     }
@@ -101,19 +102,19 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     world.app.execute(edit, &[&far]).await.unwrap();
     let moved = due(&world, &far).await;
     eyes.see(&["due", &far, &moved]).await;
-    let told = eyes.see(&["fed", "moved", &far]).await;
-    assert!(told.contains(&moved), "{told}");
+    let report = eyes.see(&["fed", "moved", &far]).await;
+    assert!(report.contains(&moved), "{report}");
 
     // Its story.
     let story = eyes.see(&["story", &far]).await;
     assert!(story.contains("armed"), "{story}");
     assert!(!story.contains(&world::TO[1..]), "{story}");
-    eyes.see(&["told", &far, "due in"]).await;
+    eyes.see(&["says", &far, "due in"]).await;
 
     // A send shows its lateness.
     let near = world.insert("near", 1_500).await.to_string();
-    let told = eyes.see(&["fed", "sent", &near]).await;
-    assert!(told.starts_with('+'), "{told}");
+    let report = eyes.see(&["fed", "sent", &near]).await;
+    assert!(report.starts_with('+'), "{report}");
     eyes.see(&["gone", &near]).await;
     eyes.see(&["sees", "1 request"]).await;
 
@@ -121,19 +122,19 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let cancel = "update scheduled_messages set status = 'cancelled' where id = $1::text::uuid";
     world.app.execute(cancel, &[&far]).await.unwrap();
     eyes.see(&["gone", &far]).await;
-    let told = eyes.see(&["fed", "disarmed", &far]).await;
-    assert!(told.contains("cancelled"), "{told}");
-    eyes.see(&["told", &far, "Cancelled"]).await;
+    let report = eyes.see(&["fed", "disarmed", &far]).await;
+    assert!(report.contains("cancelled"), "{report}");
+    eyes.see(&["says", &far, "Cancelled"]).await;
 
     // One that fails is named with its reason, and found from there and from the chart.
     let fails = "insert into scheduled_messages (to_number, body, scheduled_at)
                  values ('abc', 'x', clock_timestamp()) returning id";
     let failed: uuid::Uuid = world.app.query_one(fails, &[]).await.unwrap().get(0);
     let failed = failed.to_string();
-    let told = eyes
+    let report = eyes
         .see(&["needs", "failed today: recipient", &failed])
         .await;
-    assert!(told.starts_with("Failed"), "{told}");
+    assert!(report.starts_with("Failed"), "{report}");
     eyes.see(&["chart", "failed", &failed]).await;
     eyes.see(&["tab", "Sent"]).await;
     eyes.see(&["upcoming", &near]).await;
@@ -522,9 +523,12 @@ async fn the_page_of_one_instance_shows_what_the_other_sent() {
             break (row.get(0), row.get(1));
         }
     };
-    let told = eyes.see(&["fed", "sent", &id]).await;
+    let report = eyes.see(&["fed", "sent", &id]).await;
     let where_ = format!("instance {}", &instance[28..]);
-    assert!(told.starts_with('+') && told.contains(&where_), "{told}");
+    assert!(
+        report.starts_with('+') && report.contains(&where_),
+        "{report}"
+    );
     let requests = if sent == 1 { "request" } else { "requests" };
     let all = format!("{sent} {requests} in the last hour, on 2 instances");
     eyes.see(&["sees", &all]).await;

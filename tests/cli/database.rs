@@ -33,7 +33,7 @@ pub(crate) async fn execute(client: &Client, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
+async fn why_shows_row_attempts_and_outbox_but_not_text_or_number() {
     let db = TestDb::new().await;
     let client = db.client().await;
     execute(
@@ -52,7 +52,7 @@ async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
     .await;
     let (said, code) = ask(&db, &["why", ID]).await;
     assert_eq!(code, Some(0), "{said}");
-    for told in [
+    for words in [
         "status        sent",
         "13 characters, 1 segment (GSM-7)",
         "attempt 1: accepted",
@@ -60,7 +60,7 @@ async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
         "the app said no",
         "next retry",
     ] {
-        assert!(said.contains(told), "no {told:?} in\n{said}");
+        assert!(said.contains(words), "no {words:?} in\n{said}");
     }
     assert!(
         !said.contains("secret") && !said.contains("5550177"),
@@ -95,12 +95,12 @@ async fn doctor_says_what_a_server_without_the_schema_lacks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_tells_what_it_did_and_a_terminal_what_it_is_at() {
+async fn migrate_says_what_it_did_and_shows_a_terminal_what_it_is_at() {
     let db = TestDb::empty().await;
     let (json, code) = ask(&db, &["migrate", "--json"]).await;
     assert_eq!(code, Some(0), "{json}");
-    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert!(told["applied"].as_array().unwrap().len() >= 5, "{json}");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(report["applied"].as_array().unwrap().len() >= 5, "{json}");
     let (again, _) = ask(&db, &["migrate"]).await;
     assert_eq!(again, "nothing to do: the schema is up to date\n");
 
@@ -117,12 +117,12 @@ async fn migrate_tells_what_it_did_and_a_terminal_what_it_is_at() {
         eprintln!("there is no script here: the terminal was not tried");
         return;
     };
-    let told = String::from_utf8(ended.stdout).unwrap();
+    let shown = String::from_utf8(ended.stdout).unwrap();
     assert!(
-        told.contains(" of ") && told.contains(": migrations/2"),
-        "{told:?}"
+        shown.contains(" of ") && shown.contains(": migrations/2"),
+        "{shown:?}"
     );
-    assert!(told.contains("applied "), "{told:?}");
+    assert!(shown.contains("applied "), "{shown:?}");
 }
 
 /// Tables that an app had before.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long the demo may take to be gone after it was told to end.
+/// How long the demo may take to be gone after it was asked to end.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 fn demo(args: &[&str]) -> Child {
@@ -83,11 +83,11 @@ fn it_runs_to_a_good_end_by_itself() {
     let (pid, data) = server(&lines);
     let rest = lines_until(&mut child, "none lost, doubled, early or wrongly sent");
     assert!(child.wait().unwrap().success(), "{rest:?}");
-    let told = |what: &str| rest.iter().filter(|l| l.starts_with(what)).count();
-    assert_eq!(told("three at the same time"), 3, "{rest:?}");
-    assert_eq!(told("cancelled just before"), 1, "{rest:?}");
-    assert_eq!(told("message of three texts"), 3, "{rest:?}");
-    assert_eq!(told("webhook, verified"), 1, "{rest:?}");
+    let count = |what: &str| rest.iter().filter(|l| l.starts_with(what)).count();
+    assert_eq!(count("three at the same time"), 3, "{rest:?}");
+    assert_eq!(count("cancelled just before"), 1, "{rest:?}");
+    assert_eq!(count("message of three texts"), 3, "{rest:?}");
+    assert_eq!(count("webhook, verified"), 1, "{rest:?}");
     assert!(
         rest.iter()
             .any(|l| l.contains("16 texts and 1 webhook arrived")),

@@ -12,7 +12,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(deploy(name)).unwrap()
 }
 
-/// Settings as `NAME=value` and `NAME: value` stand in a file.
+/// Settings that a file has as `NAME=value` and `NAME: value`.
 fn settings(text: &str) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     for line in text.lines() {
@@ -47,11 +47,11 @@ fn the_files_name_settings_that_there_are() {
                 ("DATABASE_URL", "postgres://u:p@127.0.0.1:1/x"),
                 (&key, "%"),
             ];
-            let told = super::punctual(&["run", "--print-config"], &env)
+            let printed = super::punctual(&["run", "--print-config"], &env)
                 .output()
                 .unwrap();
-            let told = String::from_utf8_lossy(&told.stderr).into_owned();
-            assert!(!told.contains("is not a setting"), "{name}: {told}");
+            let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
+            assert!(!printed.contains("is not a setting"), "{name}: {printed}");
         }
     }
 }
@@ -69,13 +69,13 @@ fn the_settings_of_the_unit_and_its_environment_are_usable() {
         .iter()
         .map(|(k, v)| (k.as_str(), v.as_str()))
         .collect();
-    let told = super::punctual(&["run", "--print-config"], &given)
+    let printed = super::punctual(&["run", "--print-config"], &given)
         .output()
         .unwrap();
     assert!(
-        told.status.success(),
+        printed.status.success(),
         "{}",
-        String::from_utf8_lossy(&told.stderr)
+        String::from_utf8_lossy(&printed.stderr)
     );
 }
 
@@ -100,17 +100,17 @@ fn systemd_takes_the_unit_and_finds_it_closed() {
             .arg(&unit)
             .output()
             .unwrap();
-        let told = [ended.stdout, ended.stderr].concat();
+        let printed = [ended.stdout, ended.stderr].concat();
         (
             ended.status.success(),
-            String::from_utf8_lossy(&told).into_owned(),
+            String::from_utf8_lossy(&printed).into_owned(),
         )
     };
-    let (good, told) = analyze(&["verify"]);
-    assert!(good && told.trim().is_empty(), "{told}");
+    let (good, printed) = analyze(&["verify"]);
+    assert!(good && printed.trim().is_empty(), "{printed}");
     // An exposure of at most 2.0 of 10.
-    let (good, told) = analyze(&["security", "--offline=yes", "--threshold=20", "--no-pager"]);
-    assert!(good, "{told}");
+    let (good, printed) = analyze(&["security", "--offline=yes", "--threshold=20", "--no-pager"]);
+    assert!(good, "{printed}");
 }
 
 /// Whatever the build needs is let into its context, and copied.

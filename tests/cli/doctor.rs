@@ -200,9 +200,9 @@ async fn examine(url: &str, env: &[(&str, &str)], args: &[&str]) -> (Vec<Value>,
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
-    let told = String::from_utf8(ended.stdout).unwrap();
-    let findings = serde_json::from_str(&told).unwrap_or_else(|e| {
-        panic!("{e}: {told}{}", String::from_utf8_lossy(&ended.stderr));
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    let findings = serde_json::from_str(&printed).unwrap_or_else(|e| {
+        panic!("{e}: {printed}{}", String::from_utf8_lossy(&ended.stderr));
     });
     (findings, ended.status.code())
 }
@@ -327,14 +327,16 @@ async fn a_healthy_installation_has_none() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(code, Some(0));
     assert!(findings.len() > 25, "{}", findings.len());
-    let told = include_str!("../../docs/operations.md");
-    let (_, told) = told.split_once("## What `punctual doctor` checks").unwrap();
-    let (told, _) = told.split_once("\n## ").unwrap();
+    let documented = include_str!("../../docs/operations.md");
+    let (_, documented) = documented
+        .split_once("## What `punctual doctor` checks")
+        .unwrap();
+    let (documented, _) = documented.split_once("\n## ").unwrap();
     let all = findings.iter().map(|f| f["what"].as_str().unwrap());
     let planted = MISTAKES.iter().chain(planted::MISTAKES);
     for what in all.chain(planted.map(|it| it.what)) {
         assert!(
-            told.contains(&format!("`{what}`")),
+            documented.contains(&format!("`{what}`")),
             "{what} is not in the docs"
         );
     }
@@ -377,7 +379,7 @@ async fn a_healthy_installation_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_without_rights_or_behind_row_level_security_is_told() {
+async fn a_role_without_rights_or_behind_row_level_security_is_reported() {
     let db = TestDb::new().await;
     let name = db.dsn().to_string();
     let name = name.rsplit_once('/').unwrap().1;
@@ -412,7 +414,7 @@ async fn a_role_without_rights_or_behind_row_level_security_is_told() {
 /// With the rights of a daemon and no more nothing is wrong, and what cannot be seen is not called
 /// well.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemons_role_is_told_what_it_cannot_see() {
+async fn a_daemons_role_learns_what_it_cannot_see() {
     let db = TestDb::new().await;
     let name = db.dsn().to_string();
     let name = name.rsplit_once('/').unwrap().1;
@@ -440,9 +442,9 @@ async fn a_daemons_role_is_told_what_it_cannot_see() {
     }
     // The test's own session, and the doctor's.
     let connections = findings.iter().find(|f| f["what"] == "connections");
-    let told = connections.unwrap()["found"].as_str().unwrap();
-    let n: i64 = told.split_once(' ').unwrap().0.parse().unwrap();
-    assert!(n >= 2, "{told}");
+    let found = connections.unwrap()["found"].as_str().unwrap();
+    let n: i64 = found.split_once(' ').unwrap().0.parse().unwrap();
+    assert!(n >= 2, "{found}");
     execute(&client, &format!("drop owned by {role}; drop role {role}")).await;
 }
 
@@ -461,7 +463,7 @@ async fn answers(with: &'static str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_answers_wrongly_or_not_at_all_is_told() {
+async fn what_answers_wrongly_or_not_at_all_is_reported() {
     let denied = answers("HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ncontent-length: 64\r\nconnection: close\r\n\r\n{\"code\": 20003, \"message\": \"Authenticate\", \"status\": 401, \"x\": 1}").await;
     let absent = answers("HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 58\r\nconnection: close\r\n\r\n{\"code\": 20404, \"message\": \"was not found\", \"status\": 404}").await;
     let unready = answers("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 17\r\nconnection: close\r\n\r\nwindow not loaded").await;
@@ -524,7 +526,7 @@ async fn what_answers_wrongly_or_not_at_all_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
+async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("token");
     std::fs::write(&secret, "feedfacefeedfacefeedfacefeedface").unwrap();
@@ -556,8 +558,8 @@ async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
         "--json",
     ]);
     command.env("DATABASE_URL", url).envs(GOOD.iter().copied());
-    let told = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let findings: Vec<Value> = serde_json::from_slice(&told.await.unwrap().stdout).unwrap();
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let findings: Vec<Value> = serde_json::from_slice(&ended.await.unwrap().stdout).unwrap();
     demand(
         &findings,
         &db("", "clock", "warn", "differs by -129", "time daemon"),
@@ -567,7 +569,7 @@ async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
 
 /// A statement that is left open, for longer than the doctor finds it worth a word.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_left_open_is_told() {
+async fn a_transaction_left_open_is_reported() {
     let db = TestDb::new().await;
     let client = db.client().await;
     execute(&client, "begin; select pg_sleep(5.2)").await;
@@ -588,7 +590,7 @@ async fn a_transaction_left_open_is_told() {
 
 /// A session of another program, as `pg_stat_activity` shows it to who may look.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_program_that_changes_the_status_is_told() {
+async fn another_program_that_changes_the_status_is_reported() {
     let db = TestDb::new().await;
     let client = db.client().await;
     execute(&client, "set application_name = 'sms-worker'").await;
@@ -628,13 +630,13 @@ async fn a_large_table_is_not_read_whole() {
     .await;
     let read = "select sum(seq_tup_read)::int8 from pg_stat_user_tables
                  where relname in ('scheduled_messages', 'attempts')";
-    let told = async || -> i64 {
+    let rows_read = async || -> i64 {
         execute(&client, "select pg_stat_clear_snapshot()").await;
         client.query_one(read, &[]).await.unwrap().get(0)
     };
-    // A session tells the server what it has read when it ends, at the latest.
+    // A session reports to the server what it has read when it ends, at the latest.
     execute(&client, "select pg_stat_force_next_flush()").await;
-    let before = told().await;
+    let before = rows_read().await;
     let name = db.dsn().to_string();
     let url = cluster().url(name.rsplit_once('/').unwrap().1);
     let (findings, _) = examine(&url, &[], &[]).await;
@@ -643,10 +645,10 @@ async fn a_large_table_is_not_read_whole() {
         "{findings:#?}"
     );
     // Only of their ends, which the search for what is recent reads.
-    let read = told().await - before;
+    let read = rows_read().await - before;
     assert!(read < 40_000, "{read} rows of 100,000 were read");
 
-    // Somebody holds the table: the rest is told all the same.
+    // Somebody holds the table: the rest is reported all the same.
     execute(&client, "begin; lock table scheduled_messages").await;
     let (findings, _) = examine(&url, &[], &[]).await;
     assert!(
@@ -662,11 +664,11 @@ fn lines_for_people_and_for_grep() {
         ("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x"),
         ("PUNCTUAL_PROVIDER", "console"),
     ];
-    let told = |args: &[&str]| {
+    let printed = |args: &[&str]| {
         let out = super::punctual(args, &env).output().unwrap();
         String::from_utf8(out.stdout).unwrap()
     };
-    let short = told(&["doctor"]);
+    let short = printed(&["doctor"]);
     assert!(
         !short.contains("hunter2") && !short.contains('\u{1b}'),
         "{short}"
@@ -686,7 +688,7 @@ fn lines_for_people_and_for_grep() {
         assert!(rank(line).unwrap() < 2 && line.contains(" → "), "{line}");
     }
     assert!(is_sorted(&short), "{short}");
-    let long = told(&["doctor", "--verbose"]);
+    let long = printed(&["doctor", "--verbose"]);
     assert!(
         is_sorted(&long) && long.lines().count() > wrong.len() + 3,
         "{long}"

@@ -1,4 +1,4 @@
-//! `punctual resolve`: a person's word, and how it stands afterwards.
+//! `punctual resolve`: a manual decision, and what row and attempts are afterwards.
 
 use tokio_postgres::Client;
 
@@ -8,7 +8,7 @@ use crate::harness::TestDb;
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 const SID: &str = "SM0123456789abcdef0123456789abcdef";
 
-/// One message in doubt, by two attempts.
+/// One unconfirmed message, of two attempts with uncertain outcomes.
 async fn in_doubt() -> (TestDb, Client) {
     let db = TestDb::new().await;
     let client = db.client().await;
@@ -35,7 +35,7 @@ async fn text(client: &Client, sql: &str) -> String {
 }
 
 const ROW: &str = "select concat_ws(' ', status, twilio_sid, error_message, cancel_reason,
-                           case when requeued_at is not null then 'anew' end)
+                           case when requeued_at is not null then 'requeued' end)
                      from scheduled_messages";
 const ATTEMPTS: &str = "select string_agg(concat_ws(' ', outcome, provider_sid, settled_by,
                                case when next_lookup_at is not null then 'asked' end,
@@ -94,7 +94,7 @@ async fn a_persons_word_is_done_and_noted() {
     let settled = "unknown person: Ada asked kept";
     check(
         &["--resend"],
-        "pending sent again by decision of Ada anew",
+        "pending sent again by decision of Ada requeued",
         &format!("{settled}, {settled}"),
         "",
     )

@@ -10,11 +10,11 @@ const TO: &str = "+12025550177";
 
 /// Schedules a message and reads its row back, as JSON.
 async fn scheduled(db: &TestDb, client: &Client, args: &[&str]) -> Value {
-    let told = ask(db, &[&["schedule", "--to", TO, "--json"], args].concat()).await;
-    assert_eq!(told.1, Some(0), "{}", told.0);
-    let told: Value = serde_json::from_str(&told.0).unwrap();
+    let out = ask(db, &[&["schedule", "--to", TO, "--json"], args].concat()).await;
+    assert_eq!(out.1, Some(0), "{}", out.0);
+    let out: Value = serde_json::from_str(&out.0).unwrap();
     let sql = "select to_jsonb(m)::text from scheduled_messages m where id::text = $1";
-    let id = told["id"].as_str().unwrap();
+    let id = out["id"].as_str().unwrap();
     let row: String = client.query_one(sql, &[&id]).await.unwrap().get(0);
     serde_json::from_str(&row).unwrap()
 }
@@ -85,8 +85,8 @@ async fn an_email_is_scheduled_with_its_subject_and_sender() {
         "--from",
         "shop@example.com",
     ];
-    let told = ask(&db, &[&email[..], &args].concat()).await;
-    assert_eq!(told.1, Some(0), "{}", told.0);
+    let out = ask(&db, &[&email[..], &args].concat()).await;
+    assert_eq!(out.1, Some(0), "{}", out.0);
     let sql = "select concat_ws(' | ', to_number, from_number, subject) from scheduled_messages";
     let row: String = client.query_one(sql, &[]).await.unwrap().get(0);
     assert_eq!(row, "ada@example.com | shop@example.com | - 5 °C");
@@ -99,18 +99,18 @@ async fn an_email_is_scheduled_with_its_subject_and_sender() {
         ),
     ] {
         let to = ["--to", "ada@example.com"];
-        let told = ask(&db, &[&email[..], &to, &args].concat()).await;
-        assert_eq!(told.1, Some(64), "{args:?}: {}", told.0);
-        assert!(told.0.contains(words), "{args:?}: {}", told.0);
+        let out = ask(&db, &[&email[..], &to, &args].concat()).await;
+        assert_eq!(out.1, Some(64), "{args:?}: {}", out.0);
+        assert!(out.0.contains(words), "{args:?}: {}", out.0);
     }
     let text = ["schedule", "--to", TO, "--body", "x", "--at", "in 1h"];
     for (args, words) in [
         (["--subject", "x"], "messages of the channel sms have none"),
         (["--from", "shop@example.com"], "--from"),
     ] {
-        let told = ask(&db, &[&text[..], &args].concat()).await;
-        assert_eq!(told.1, Some(64), "{args:?}: {}", told.0);
-        assert!(told.0.contains(words), "{args:?}: {}", told.0);
+        let out = ask(&db, &[&text[..], &args].concat()).await;
+        assert_eq!(out.1, Some(64), "{args:?}: {}", out.0);
+        assert!(out.0.contains(words), "{args:?}: {}", out.0);
     }
     let rows = "select count(*) from scheduled_messages";
     assert_eq!(
@@ -161,9 +161,9 @@ async fn what_would_not_be_sent_is_refused_before_it_is_written() {
         ),
         (TO, [said, ahead, ["--priority", "asap"]].concat(), "urgent"),
     ] {
-        let (told, code) = ask(&db, &[&["schedule", "--to", to], &args[..]].concat()).await;
-        assert_eq!(code, Some(64), "{args:?}: {told}");
-        assert!(told.contains(words), "no {words:?} in {told}");
+        let (out, code) = ask(&db, &[&["schedule", "--to", to], &args[..]].concat()).await;
+        assert_eq!(code, Some(64), "{args:?}: {out}");
+        assert!(out.contains(words), "no {words:?} in {out}");
     }
     let sql = "select count(*) from scheduled_messages";
     let count: i64 = db.client().await.query_one(sql, &[]).await.unwrap().get(0);
@@ -181,9 +181,9 @@ async fn a_dry_run_says_what_would_happen_and_inserts_nothing() {
     let common: Vec<&str> = common.split(' ').collect();
     let json = async |more: &[&str]| -> Value {
         let args = [&["schedule", "--to", TO, "--json"], &common[..], more].concat();
-        let (told, code) = ask(&db, &args).await;
-        assert_eq!(code, Some(0), "{told}");
-        serde_json::from_str(&told).unwrap()
+        let (out, code) = ask(&db, &args).await;
+        assert_eq!(code, Some(0), "{out}");
+        serde_json::from_str(&out).unwrap()
     };
     let count = async || -> i64 {
         let sql = "select count(*) from scheduled_messages";
@@ -192,10 +192,10 @@ async fn a_dry_run_says_what_would_happen_and_inserts_nothing() {
     let tried = json(&["--dry-run"]).await;
     assert_eq!((count().await, tried.get("id")), (0, None), "{tried}");
     let args = [&["schedule", "--to", TO, "--dry-run"], &common[..]].concat();
-    let (told, code) = ask(&db, &args).await;
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("not scheduled; it would be\n"), "{told}");
-    assert!(told.contains("\n  next "), "{told}");
+    let (out, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("not scheduled; it would be\n"), "{out}");
+    assert!(out.contains("\n  next "), "{out}");
     // The row that is then inserted has the same forecast.
     let mut real = json(&[]).await;
     let mut tried = tried;
@@ -220,17 +220,17 @@ async fn a_dry_run_says_what_would_happen_and_inserts_nothing() {
         &common[..4],
     ]
     .concat();
-    let (told, code) = ask(&db, &once).await;
-    assert_eq!(code, Some(0), "{told}");
-    let gone: Value = serde_json::from_str(&told).unwrap();
+    let (out, code) = ask(&db, &once).await;
+    assert_eq!(code, Some(0), "{out}");
+    let gone: Value = serde_json::from_str(&out).unwrap();
     assert!(gone["forecast"].to_string().contains("opted_out"), "{gone}");
     let sql = "select status from scheduled_messages where dedup_key = 'other'";
     let status: String = client.query_one(sql, &[]).await.unwrap().get(0);
     assert_eq!(status, "cancelled");
     // What the table refuses is refused here too.
-    let (told, code) = ask(&db, &args).await;
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("--dedup-key is still in progress"), "{told}");
+    let (out, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("--dedup-key is still in progress"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,13 +246,13 @@ async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_d
         "--at",
         "in 1h",
     ];
-    let (told, code) = ask(&db, &schedule).await;
-    assert_eq!(code, Some(0), "{told}");
+    let (out, code) = ask(&db, &schedule).await;
+    assert_eq!(code, Some(0), "{out}");
     let remark = "punctual: the provider may refuse the number: it is a premium-rate number";
-    assert!(told.contains(remark), "{told}");
+    assert!(out.contains(remark), "{out}");
     assert!(
-        told.contains("; the provider may refuse its number"),
-        "{told}"
+        out.contains("; the provider may refuse its number"),
+        "{out}"
     );
     let daemon = |validate: &str| {
         format!(
@@ -262,37 +262,37 @@ async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_d
         )
     };
     execute(&client, &daemon("refuse")).await;
-    let (told, code) = ask(&db, &schedule).await;
-    assert_eq!(code, Some(64), "{told}");
+    let (out, code) = ask(&db, &schedule).await;
+    assert_eq!(code, Some(64), "{out}");
     assert!(
-        told.contains("PUNCTUAL_VALIDATE=refuse sends nothing"),
-        "{told}"
+        out.contains("PUNCTUAL_VALIDATE=refuse sends nothing"),
+        "{out}"
     );
     let fine = [&schedule[..2], &[TO], &schedule[3..]].concat();
-    let (told, code) = ask(&db, &fine).await;
+    let (out, code) = ask(&db, &fine).await;
     assert_eq!(
-        (code, told.contains("may refuse")),
+        (code, out.contains("may refuse")),
         (Some(0), false),
-        "{told}"
+        "{out}"
     );
     execute(&client, &daemon("warn")).await;
-    let (told, code) = ask(&db, &schedule).await;
-    assert_eq!((code, told.contains(remark)), (Some(0), true), "{told}");
+    let (out, code) = ask(&db, &schedule).await;
+    assert_eq!((code, out.contains(remark)), (Some(0), true), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_that_has_passed_is_taken_if_that_is_meant_and_a_gap_is_told() {
+async fn a_time_that_has_passed_is_taken_if_that_is_meant_and_a_gap_is_reported() {
     let db = TestDb::new().await;
     let base = ["schedule", "--to", TO, "--body", "x", "--at"];
     let past = [&base[..], &["2026-01-02 09:00", "--past-ok"]].concat();
-    let (told, code) = ask(&db, &past).await;
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains(" ago"), "{told}");
+    let (out, code) = ask(&db, &past).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains(" ago"), "{out}");
     let gap = ["2099-03-29 02:30", "--timezone", "Europe/Berlin"];
-    let (told, code) = ask(&db, &[&base[..], &gap].concat()).await;
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("does not exist in Europe/Berlin"), "{told}");
-    assert!(told.contains("Sun 2099-03-29 03:30:00 +02:00"), "{told}");
+    let (out, code) = ask(&db, &[&base[..], &gap].concat()).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("does not exist in Europe/Berlin"), "{out}");
+    assert!(out.contains("Sun 2099-03-29 03:30:00 +02:00"), "{out}");
 }
 
 /// Templates as an app may have them.
@@ -305,7 +305,7 @@ const TEMPLATES: &str = r#"
       ('00000000-0000-0000-0000-00000000000e', 'long', 'Long', '{{name}}', '[]', null, true)"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_is_scheduled_with_its_variables_and_told_as_it_will_be_read() {
+async fn a_template_is_scheduled_with_its_variables_and_shown_as_it_will_be_read() {
     let db = TestDb::new().await;
     let client = db.client().await;
     execute(&client, TEMPLATES).await;
@@ -319,15 +319,15 @@ async fn a_template_is_scheduled_with_its_variables_and_told_as_it_will_be_read(
     ];
     for named in ["appointment", "00000000-0000-0000-0000-00000000000A"] {
         let args = [&["schedule", "--to", TO, "--template", named][..], &vars].concat();
-        let (told, code) = ask(&db, &args).await;
-        assert_eq!(code, Some(0), "{told}");
+        let (out, code) = ask(&db, &args).await;
+        assert_eq!(code, Some(0), "{out}");
         for words in [
             "33 characters, 1 segment (GSM-7)",
             "template  appointment",
             "Hi Ada €, see you at 9:00 = nine.",
             "punctual: variable where is missing and left out of the text",
         ] {
-            assert!(told.contains(words), "no {words:?} in {told}");
+            assert!(out.contains(words), "no {words:?} in {out}");
         }
     }
     let last =
@@ -348,18 +348,18 @@ async fn a_template_is_scheduled_with_its_variables_and_told_as_it_will_be_read(
         "in 1h",
         "--json",
     ];
-    let (told, code) = ask(
+    let (out, code) = ask(
         &db,
         &[&args[..], &["--var", "name= x", "--var", "code=1"]].concat(),
     )
     .await;
-    assert_eq!(code, Some(0), "{told}");
-    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(code, Some(0), "{out}");
+    let out: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
-        (&told["template"], &told["text"]),
+        (&out["template"], &out["text"]),
         (&"blank".into(), &" x".into())
     );
-    assert_eq!(told["segments"]["count"], 1);
+    assert_eq!(out["segments"]["count"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -425,29 +425,29 @@ async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_writt
             "--template",
             template,
         ];
-        let (told, code) = ask(&db, &[&base[..], args].concat()).await;
-        assert_eq!(code, Some(64), "{args:?}: {told}");
-        assert!(told.contains(words), "no {words:?} in {told}");
+        let (out, code) = ask(&db, &[&base[..], args].concat()).await;
+        assert_eq!(code, Some(64), "{args:?}: {out}");
+        assert!(out.contains(words), "no {words:?} in {out}");
     }
     for (args, words) in [
         (&["--body", "x", "--var", "a=b"][..], "--template"),
         (&[][..], "--body"),
     ] {
-        let (told, code) = ask(
+        let (out, code) = ask(
             &db,
             &[&["schedule", "--to", TO, "--at", "in 1h"], args].concat(),
         )
         .await;
-        assert_eq!(code, Some(64), "{told}");
-        assert!(told.contains(words), "{told}");
+        assert_eq!(code, Some(64), "{out}");
+        assert!(out.contains(words), "{out}");
     }
     execute(&client, "drop table sms_templates cascade").await;
     let args = ["schedule", "--to", TO, "--at", "in 1h", "--template", "a"];
-    let (told, code) = ask(&db, &args).await;
-    assert_eq!(code, Some(64), "{told}");
+    let (out, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(64), "{out}");
     assert!(
-        told.contains("sms_templates has no active template"),
-        "{told}"
+        out.contains("sms_templates has no active template"),
+        "{out}"
     );
     let count = "select count(*) from scheduled_messages";
     let count: i64 = client.query_one(count, &[]).await.unwrap().get(0);
@@ -468,9 +468,9 @@ async fn check(db: &TestDb, status: &str, command: &[&str], code: i32, says: &st
         ),
     )
     .await;
-    let (told, is) = ask(db, command).await;
-    assert_eq!(is, Some(code), "{status} {command:?}: {told}");
-    assert!(told.contains(says), "{status} {command:?}: {told}");
+    let (out, is) = ask(db, command).await;
+    assert_eq!(is, Some(code), "{status} {command:?}: {out}");
+    assert!(out.contains(says), "{status} {command:?}: {out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -517,7 +517,7 @@ async fn the_answers_as_json() {
     let client = db.client().await;
     let row = scheduled(&db, &client, &["--body", "x", "--at", "in 10m"]).await;
     let id = row["id"].as_str().unwrap();
-    let (told, _) = ask(
+    let (out, _) = ask(
         &db,
         &[
             "reschedule",
@@ -528,13 +528,13 @@ async fn the_answers_as_json() {
         ],
     )
     .await;
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["scheduled_at"], "2099-01-02T08:00:00.000000Z");
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out["scheduled_at"], "2099-01-02T08:00:00.000000Z");
     for changed in [true, false] {
-        let (told, _) = ask(&db, &["cancel", id, "--json"]).await;
-        let told: Value = serde_json::from_str(&told).unwrap();
-        assert_eq!(told["status"], "cancelled");
-        assert_eq!(told["changed"], changed);
+        let (out, _) = ask(&db, &["cancel", id, "--json"]).await;
+        let out: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(out["status"], "cancelled");
+        assert_eq!(out["changed"], changed);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who is let in by a real daemon: by its address, by its socket, and behind a real nginx.
+//! Whom a real daemon accepts: by its address, by its socket, and behind a real nginx.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ async fn by_socket(socket: &Path, path: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_daemon_makes_its_tokens_and_its_socket_and_tells_no_log_of_them() {
+async fn a_daemon_makes_its_tokens_and_its_socket_and_writes_them_to_no_log() {
     for state in [true, false] {
         let home = tempfile::tempdir().unwrap();
         let world = world(home.path(), state).await;
@@ -85,9 +85,9 @@ async fn a_daemon_makes_its_tokens_and_its_socket_and_tells_no_log_of_them() {
             assert!(stdout.contains(says), "{args:?}: {stdout}");
         }
         let id = world.insert("far", 3_000_000).await.to_string();
-        until("why tells of its timer", async || {
-            let (_, told, _) = world.call(&["why", &id]).await;
-            told.contains("timer         armed").then_some(())
+        until("why shows its timer", async || {
+            let (_, shown, _) = world.call(&["why", &id]).await;
+            shown.contains("timer         armed").then_some(())
         })
         .await;
 

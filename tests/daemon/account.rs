@@ -25,22 +25,22 @@ async fn a_refused_account_holds_all_but_the_first_request() {
     // Known to the daemon, due, and not so much as claimed.
     for id in &others {
         let timer = until("it is armed and overdue", async || {
-            let told = daemon.timers(&format!("id={id}")).await;
-            let timer = told["timers"].get(0).cloned()?;
+            let report = daemon.timers(&format!("id={id}")).await;
+            let timer = report["timers"].get(0).cloned()?;
             (timer["due_in_us"].as_i64()? < -300_000).then_some(timer)
         })
         .await;
         assert_eq!(timer["state"], "armed");
     }
-    let told = daemon.timers("limit=1").await;
-    let breaker = &told["breaker"];
+    let report = daemon.timers("limit=1").await;
+    let breaker = &report["breaker"];
     assert_eq!(
         (&breaker["open"], &breaker["reason"]),
         (&true.into(), &20003.into())
     );
     assert_eq!(breaker["category"], "account_issue");
     assert!(breaker["since"].as_str() < breaker["next_probe_at"].as_str());
-    assert_eq!(told["ready"], true, "it is the account, not the daemon");
+    assert_eq!(report["ready"], true, "it is the account, not the daemon");
     daemon.readyz(200).await;
     for id in &others {
         let row = world.row(*id).await.unwrap();
@@ -52,8 +52,8 @@ async fn a_refused_account_holds_all_but_the_first_request() {
         let (_, body) = daemon
             .answer(&format!("/debug/messages/{}", others[0]))
             .await;
-        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
-        (told["forecast"]["reason"] == "breaker").then(|| told["forecast"].clone())
+        let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+        (report["forecast"]["reason"] == "breaker").then(|| report["forecast"].clone())
     })
     .await;
     assert_eq!(forecast["outcome"], "wait");

@@ -147,8 +147,8 @@ async fn each_account_sends_for_itself_and_a_refused_one_holds_no_other() {
         assert_eq!(world.row(id).await.unwrap().status, "pending");
     }
     until("the refused lane is shown, and no other", async || {
-        let told = daemon.timers("limit=1").await;
-        let lanes = told["lanes"].as_array()?;
+        let seen = daemon.timers("limit=1").await;
+        let lanes = seen["lanes"].as_array()?;
         let refused = |lane: &&Value| lane["refused"] != 0;
         let refused: Vec<_> = lanes.iter().filter(refused).collect();
         let [lane] = &refused[..] else { return None };
@@ -156,14 +156,14 @@ async fn each_account_sends_for_itself_and_a_refused_one_holds_no_other() {
     })
     .await;
     until("the forecast names the account", async || {
-        let (_, told, _) = world.call(&["why", &waits.to_string()]).await;
+        let (_, seen, _) = world.call(&["why", &waits.to_string()]).await;
         let says = "the provider has refused the account eu since";
-        told.contains(says).then_some(())
+        seen.contains(says).then_some(())
     })
     .await;
-    let (_, told, _) = world.call(&["doctor", "--verbose"]).await;
-    assert!(told.contains("default, eu (twilio)"), "{told}");
-    assert!(told.contains("has refused eu/sms since"), "{told}");
+    let (_, seen, _) = world.call(&["doctor", "--verbose"]).await;
+    assert!(seen.contains("default, eu (twilio)"), "{seen}");
+    assert!(seen.contains("has refused eu/sms since"), "{seen}");
 
     // Callbacks have the account in their path, and only its own signature is valid there.
     assert_eq!(post(&hook, OF_EU, EU_TOKEN).await, 204);

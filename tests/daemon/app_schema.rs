@@ -77,15 +77,15 @@ async fn serves(world: World, schema: &str) {
          exception when duplicate_object or unique_violation then null; end $$"
     );
     run(&world, &create).await;
-    let (code, told, failed) = world.call(&["migrate", "--role", ROLE]).await;
+    let (code, printed, failed) = world.call(&["migrate", "--role", ROLE]).await;
     assert_eq!(code, Some(0), "{failed}");
     assert!(
-        told.contains(&format!("\"{schema}\".scheduled_messages")) || !schema.contains(' '),
-        "{told}"
+        printed.contains(&format!("\"{schema}\".scheduled_messages")) || !schema.contains(' '),
+        "{printed}"
     );
-    let (_, told, failed) = world.call(&["migrate"]).await;
+    let (_, printed, failed) = world.call(&["migrate"]).await;
     assert_eq!(
-        told, "nothing to do: the schema is up to date\n",
+        printed, "nothing to do: the schema is up to date\n",
         "{failed}"
     );
     assert_eq!(one::<String>(&world, MADE).await, schema);
@@ -102,8 +102,8 @@ async fn serves(world: World, schema: &str) {
     let daemon = world.daemon().await;
     sends(&world, &daemon).await;
     follows(&world).await;
-    let (_, told, _) = world.call(&["doctor", "--json"]).await;
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let (_, printed, _) = world.call(&["doctor", "--json"]).await;
+    let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
     for what in [
         "schema",
         "triggers",
@@ -114,12 +114,12 @@ async fn serves(world: World, schema: &str) {
         "daemon role",
         "who may write",
     ] {
-        let found = told
+        let found = printed
             .as_array()
             .unwrap()
             .iter()
             .find(|found| found["what"] == what);
-        assert_eq!(found.unwrap()["level"], "ok", "{what}: {told:#}");
+        assert_eq!(found.unwrap()["level"], "ok", "{what}: {printed:#}");
     }
     daemon.stop().await;
     assert_eq!(one::<String>(&world, MADE).await, schema);
@@ -140,8 +140,8 @@ async fn sends(world: &World, daemon: &Daemon) {
         "update scheduled_messages set scheduled_at = clock_timestamp(), body = 'edited' where id = '{moved}'"
     );
     run(world, &edit).await;
-    let (code, told, failed) = world.call(&["cancel", &cancelled.to_string()]).await;
-    assert_eq!(code, Some(0), "{told}{failed}");
+    let (code, printed, failed) = world.call(&["cancel", &cancelled.to_string()]).await;
+    assert_eq!(code, Some(0), "{printed}{failed}");
     let args = [
         "schedule",
         "--to",
@@ -181,10 +181,10 @@ async fn sends(world: &World, daemon: &Daemon) {
     let late = format!("update scheduled_messages set body = 'late' where id = '{sent}'");
     let error = world.app.batch_execute(&late).await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "PT409");
-    let (code, told, failed) = world.call(&["why", &sent.to_string()]).await;
+    let (code, printed, failed) = world.call(&["why", &sent.to_string()]).await;
     assert!(
-        code == Some(0) && told.contains("attempt 1: accepted"),
-        "{told}{failed}"
+        code == Some(0) && printed.contains("attempt 1: accepted"),
+        "{printed}{failed}"
     );
 }
 
@@ -257,10 +257,10 @@ async fn moves(world: World, schema: &str) {
     let url = crate::world::url(&world.app).await;
     let mut owner = world.env.clone();
     set(&mut owner, "DATABASE_URL", &url);
-    let (code, told, failed) = called(&["migrate"], &owner).await;
+    let (code, printed, failed) = called(&["migrate"], &owner).await;
     assert!(
-        code == Some(0) && told.contains("applied triggers/facts.sql"),
-        "{told}{failed}"
+        code == Some(0) && printed.contains("applied triggers/facts.sql"),
+        "{printed}{failed}"
     );
     let daemon = world.daemon().await;
     let id = world.insert("after the move", 200).await;
@@ -287,8 +287,8 @@ async fn moves(world: World, schema: &str) {
         "alter table app.user_sms_preferences set schema public",
     )
     .await;
-    let (code, told, failed) = called(&["migrate"], &apart.env).await;
-    assert_eq!(code, Some(0), "{told}{failed}");
+    let (code, printed, failed) = called(&["migrate"], &apart.env).await;
+    assert_eq!(code, Some(0), "{printed}{failed}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ const AUTH_TOKEN: &str = "canary0auth0token0canary0auth0to";
 const DEBUG_TOKEN: &str = "canary-debug-token";
 
 const CANARIES: [&str; 6] = [
-    // Without the plus, which a log may write otherwise; the last digits are enough to tell.
+    // Without the plus, which a log may write otherwise; the last digits are enough to recognize it.
     "3105557777",
     "5005558888",
     "canary-body",
@@ -26,7 +26,7 @@ const CANARIES: [&str; 6] = [
 fn is_clean(what: &str, said: &str) {
     for canary in CANARIES {
         for line in said.lines() {
-            assert!(!line.contains(canary), "{what} tells {canary}: {line}");
+            assert!(!line.contains(canary), "{what} shows {canary}: {line}");
         }
     }
 }
@@ -86,23 +86,23 @@ async fn its_words_are_for_who_asks(world: &World, daemon: &Daemon, refused: uui
         "{warnings}"
     );
     is_clean("the rest of a story", &story.to_string());
-    let (code, told, stderr) = world.call(&["why", &refused.to_string()]).await;
+    let (code, printed, stderr) = world.call(&["why", &refused.to_string()]).await;
     assert_eq!(code, Some(0), "{stderr}");
-    let line = told
+    let line = printed
         .lines()
         .find(|line| line.contains("in the app's own words: "));
-    assert!(line.unwrap().contains(&said), "{told}");
+    assert!(line.unwrap().contains(&said), "{printed}");
     assert!(
-        !told.lines().any(|line| line.starts_with("FORGED")),
-        "{told}"
+        !printed.lines().any(|line| line.starts_with("FORGED")),
+        "{printed}"
     );
-    let (_, told, stderr) = world.call(&["doctor"]).await;
-    let told = told.replace(FROM, "");
+    let (_, printed, stderr) = world.call(&["doctor"]).await;
+    let printed = printed.replace(FROM, "");
     assert!(
-        told.contains("refused by the app's tables"),
-        "{told}{stderr}"
+        printed.contains("refused by the app's tables"),
+        "{printed}{stderr}"
     );
-    is_clean("doctor", &told);
+    is_clean("doctor", &printed);
     is_clean("doctor", &stderr);
 }
 
@@ -230,8 +230,8 @@ async fn every_route_is_clean(daemon: &Daemon, message: uuid::Uuid) {
         }
         if until.is_some() {
             for event in ["claimed", "sent", "unconfirmed", "refused"] {
-                let told = body.contains(&format!("event: {event}"));
-                assert!(told || event == "refused", "no {event} in {body}");
+                let is_there = body.contains(&format!("event: {event}"));
+                assert!(is_there || event == "refused", "no {event} in {body}");
             }
         }
     }
@@ -263,6 +263,6 @@ async fn insert(world: &World, to: &str, body: &str) -> uuid::Uuid {
 }
 
 #[tokio::test]
-async fn nothing_private_is_told_in_either_format() {
+async fn nothing_private_is_shown_in_either_format() {
     tokio::join!(check("text"), check("json"));
 }

@@ -1,5 +1,5 @@
 //! Half-open connections: nothing is reset, nothing comes any more. Only whoever asks and
-//! counts the seconds can tell.
+//! counts the seconds can find out.
 
 use std::time::Instant;
 
@@ -26,8 +26,8 @@ async fn check(listeners: bool, ways: &[Way], within_s: u64) {
     world.arrived_once(before).await;
     let armed = world.insert("armed before", 2_000).await;
     until("it is armed", async || {
-        let told = daemon.timers(&format!("id={armed}")).await;
-        told["timers"].get(0).map(drop)
+        let report = daemon.timers(&format!("id={armed}")).await;
+        report["timers"].get(0).map(drop)
     })
     .await;
 
@@ -62,7 +62,7 @@ async fn check(listeners: bool, ways: &[Way], within_s: u64) {
 ///
 /// What waits for longer than a second is looked after by another session, and all connections
 /// are left once one is found mute: less than the patience that a slow server gets. With only the
-/// answers cut off, statements take effect: what was claimed so is given back.
+/// answers cut off, statements take effect: what was claimed so is released.
 #[tokio::test]
 async fn half_open_connections_are_found_out_and_left() {
     tokio::join!(

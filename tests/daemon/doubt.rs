@@ -1,4 +1,4 @@
-//! Messages in doubt with a daemon that runs: what settles them by itself, and by a word.
+//! Unconfirmed messages with a daemon that runs: what settles them by itself, and by a manual decision.
 
 use serde_json::Value;
 
@@ -37,16 +37,16 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
     let sql = "update scheduled_messages set in_doubt = 'resend' where id = $1";
     assert_eq!(world.app.execute(sql, &[&again_id]).await.unwrap(), 1);
     world.becomes(taken_id, "unconfirmed").await;
-    let told = story(&daemon, taken_id).await;
-    assert_eq!(told["row"]["status"], "unconfirmed");
+    let shown = story(&daemon, taken_id).await;
+    assert_eq!(shown["row"]["status"], "unconfirmed");
     assert!(
-        told["next"]
+        shown["next"]
             .as_str()
             .unwrap()
             .contains("list will be checked"),
-        "{told}"
+        "{shown}"
     );
-    assert!(told["attempts"][0]["next_ask_at"].is_string(), "{told}");
+    assert!(shown["attempts"][0]["next_ask_at"].is_string(), "{shown}");
 
     // By themselves.
     let sent = |text| {
@@ -64,9 +64,9 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
     };
     settled(taken_id).await;
     settled(again_id).await;
-    let told = story(&daemon, again_id).await;
-    assert_eq!(told["attempts"][0]["settled_by"], "resend", "{told}");
-    assert_eq!(told["attempts"][1]["outcome"], "accepted", "{told}");
+    let shown = story(&daemon, again_id).await;
+    assert_eq!(shown["attempts"][0]["settled_by"], "resend", "{shown}");
+    assert_eq!(shown["attempts"][1]["outcome"], "accepted", "{shown}");
 
     // By a manual decision.
     let row = world.row(held_id).await.unwrap();
@@ -81,13 +81,13 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
     sent(held).await;
     settled(held_id).await;
     let (_, said, _) = world.call(&["why", &id]).await;
-    for told in [
+    for words in [
         "person: Ada",
         "attempt 1: unknown",
         "attempt 2: accepted",
         "looked up",
     ] {
-        assert!(said.contains(told), "no {told} in\n{said}");
+        assert!(said.contains(words), "no {words} in\n{said}");
     }
     for (text, asked) in [(taken, 1), (again, 2), (held, 2)] {
         let text = twilio.book().text(text);
@@ -99,23 +99,23 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_story_is_told_with_its_timer_to_who_may_hear_it() {
+async fn a_story_is_shown_with_its_timer_to_who_may_see_it() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
     let id = world.insert("later", 3_000_000).await;
-    let told = until("its timer", async || {
-        let told = story(&daemon, id).await;
-        told["timer"].is_object().then_some(told)
+    let shown = until("its timer", async || {
+        let shown = story(&daemon, id).await;
+        shown["timer"].is_object().then_some(shown)
     })
     .await;
-    assert_eq!(told["timer"]["state"], "armed");
-    assert_eq!(told["row"]["to"], "+13•••34");
+    assert_eq!(shown["timer"]["state"], "armed");
+    assert_eq!(shown["row"]["to"], "+13•••34");
     assert!(
-        told["next"]
+        shown["next"]
             .as_str()
             .unwrap()
             .contains("will be sent at 20"),
-        "{told}"
+        "{shown}"
     );
     let other = uuid::Uuid::from_u128(7);
     for (path, status) in [(other.to_string(), 404), ("not-an-id".into(), 400)] {

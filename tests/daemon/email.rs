@@ -182,10 +182,10 @@ async fn an_email_arrives_as_it_was_scheduled() {
     let row = world.becomes(odd, "failed").await;
     let why = row.error.unwrap();
     assert!(why.contains("it is not an e-mail address"), "{why}");
-    let (_, told, _) = world.call(&["doctor", "--online", "--verbose"]).await;
+    let (_, printed, _) = world.call(&["doctor", "--online", "--verbose"]).await;
     assert!(
-        told.contains("accepts the connection and the login"),
-        "{told}"
+        printed.contains("accepts the connection and the login"),
+        "{printed}"
     );
 
     // Nobody is texted but by the text, and no conversation has an e-mail.

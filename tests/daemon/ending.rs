@@ -51,10 +51,10 @@ async fn a_stop_finishes_what_is_sent_and_gives_the_rest_back() {
     assert_eq!(world.phone.creates().len(), 20);
 }
 
-/// A killed daemon leaves rows that may have gone out: they are in doubt, and nobody sends them
+/// A killed daemon leaves rows that may have gone out: they are unconfirmed, and nobody sends them
 /// again. That takes the silence of a dead instance, 20 s, and a cluster older than that.
 #[tokio::test]
-async fn what_a_killed_daemon_was_sending_is_in_doubt_and_not_sent_again() {
+async fn what_a_killed_daemon_was_sending_is_unconfirmed_and_not_sent_again() {
     let world = World::new([Act::Silence]).await.with(&[
         ("PUNCTUAL_SEND_TIMEOUT", "1s"),
         ("PUNCTUAL_LEASE", "2100ms"),

@@ -139,9 +139,9 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
     until(
         "the daemon's settings are known, and that it is ready",
         async || {
-            let told = story(&daemon, rows[0].0).await;
-            let unknown = told["forecast"]["unknown"].to_string();
-            let is_ready = told["forecast"]["reason"] != "not_ready";
+            let shown = story(&daemon, rows[0].0).await;
+            let unknown = shown["forecast"]["unknown"].to_string();
+            let is_ready = shown["forecast"]["reason"] != "not_ready";
             (is_ready && !unknown.contains("this program's")).then_some(())
         },
     )
@@ -160,18 +160,18 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
     let timers = daemon.timers("").await;
     for (id, outcome, reason) in &rows {
         let expected = ((*outcome).to_owned(), (*reason).to_owned());
-        let told = story(&daemon, *id).await;
-        assert_eq!(step(&told["forecast"]), expected, "{told}");
+        let shown = story(&daemon, *id).await;
+        assert_eq!(step(&shown["forecast"]), expected, "{shown}");
         let mut listed = timers["timers"].as_array().unwrap().iter();
         let timer = listed.find(|timer| timer["id"] == id.to_string()).unwrap();
         assert_eq!(step(&timer["forecast"]), expected, "{timer}");
-        let fault = &told["forecast"]["number_fault"];
-        assert_eq!(fault.is_string(), *id == premium, "{told}");
+        let fault = &shown["forecast"]["number_fault"];
+        assert_eq!(fault.is_string(), *id == premium, "{shown}");
         if *outcome == "defer" {
             assert_eq!(
-                step(&told["forecast"]["then"]),
+                step(&shown["forecast"]["then"]),
                 ("send".into(), String::new()),
-                "{told}"
+                "{shown}"
             );
         }
     }
@@ -192,28 +192,28 @@ async fn without_a_daemon(world: &World, rows: &Rows, late: [Uuid; 2]) {
     let too_late = late.iter().map(|id| (*id, "cancel", "too_late"));
     let all: Vec<_> = rows.iter().copied().chain(too_late).collect();
     let stories = join_all(all.iter().map(|(id, ..)| why(world, *id))).await;
-    for ((_, outcome, reason), told) in all.into_iter().zip(stories) {
-        let forecast = &told["forecast"];
+    for ((_, outcome, reason), shown) in all.into_iter().zip(stories) {
+        let forecast = &shown["forecast"];
         assert_eq!(
             step(forecast),
             ("wait".into(), "no_daemon".into()),
-            "{told}"
+            "{shown}"
         );
         assert_eq!(
             step(&forecast["then"]),
             (outcome.into(), reason.into()),
-            "{told}"
+            "{shown}"
         );
         assert!(
-            told["next"]
+            shown["next"]
                 .as_str()
                 .unwrap()
                 .contains("no daemon is running"),
-            "{told}"
+            "{shown}"
         );
         assert!(
             forecast["unknown"].to_string().contains("this program's"),
-            "{told}"
+            "{shown}"
         );
     }
 }
@@ -234,11 +234,11 @@ async fn at_schedule(world: &World) {
     ];
     let (code, out, err) = world.call(&schedule).await;
     assert_eq!(code, Some(0), "{err}");
-    let told: Value = serde_json::from_str(&out).unwrap();
+    let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
-        step(&told["forecast"]),
+        step(&shown["forecast"]),
         ("defer".into(), "quiet_hours".into()),
-        "{told}"
+        "{shown}"
     );
     let (_, out, _) = world.call(&schedule[..schedule.len() - 1]).await;
     assert!(
@@ -267,8 +267,8 @@ async fn it_happens(world: &World, daemon: &Daemon, rows: Rows) {
             _ => "sent",
         };
         world.becomes(id, ends).await;
-        let told = story(daemon, id).await;
-        let kind = told["attempts"][0]["category"].as_str();
-        assert!(kind.is_none_or(|kind| kind == reason), "{reason}: {told}");
+        let shown = story(daemon, id).await;
+        let kind = shown["attempts"][0]["category"].as_str();
+        assert!(kind.is_none_or(|kind| kind == reason), "{reason}: {shown}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a daemon tells of itself.
+//! What a daemon shows of itself.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
     let daemon = world.daemon().await;
     let far = world.insert("far", 3_000_000).await;
     let timer = async |id: uuid::Uuid| {
-        let told = daemon.timers(&format!("id={id}")).await;
-        told["timers"].get(0).cloned()
+        let report = daemon.timers(&format!("id={id}")).await;
+        report["timers"].get(0).cloned()
     };
     let version = world.row(far).await.unwrap().version;
     let armed = until("it is armed", async || timer(far).await).await;
@@ -71,9 +71,9 @@ async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
         })
         .await;
     }
-    let told = daemon.timers("limit=10").await;
-    assert_eq!(told["ready"], true);
-    assert_eq!(told["window"]["armed"], 3);
+    let report = daemon.timers("limit=10").await;
+    assert_eq!(report["ready"], true);
+    assert_eq!(report["window"]["armed"], 3);
 
     let url = format!("http://{}", daemon.addr());
     let (code, table, _) = world.call(&["timers", "--url", &url]).await;

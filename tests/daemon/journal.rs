@@ -1,4 +1,4 @@
-//! What a daemon's journal tells the next one.
+//! What a daemon's journal shows the next one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,10 +34,10 @@ async fn claimed(world: &World, id: Uuid) {
     world.becomes(id, "sending").await;
 }
 
-/// One request is on its way, one waits for a free place: killed, the one is in doubt and the
+/// One request is on its way, one waits for a free place: killed, the one is unconfirmed and the
 /// other is sent, as soon as the next daemon runs. No lease is waited for.
 #[tokio::test]
-async fn what_never_began_is_sent_and_what_began_is_in_doubt_at_once() {
+async fn what_never_began_is_sent_and_what_began_is_unconfirmed_at_once() {
     let (world, _dir) = journaling([Act::Silence]).await;
     let mut daemon = world.daemon().await;
     let begun = world.insert("begun", 200).await;
@@ -153,7 +153,7 @@ async fn suspended_past_its_lease_it_sends_nothing_it_held_and_proof_still_count
     daemon.signal(Signal::CONT);
 
     world.arrived_once(accepted).await;
-    // Its own journal knows that it never began: claimed anew, it is sent.
+    // Its own journal knows that it never began: claimed again, it is sent.
     world.arrived_once(held).await;
     assert_eq!(world.row(silent).await.unwrap().status, "unconfirmed");
     let attempts = "select count(*) from punctual.attempts where message_id = $1";

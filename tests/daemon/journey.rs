@@ -17,11 +17,11 @@ async fn it_arrives_once_and_not_before_its_time() {
     world.arrived_once(id).await;
     daemon.stop().await;
 
-    let told = "select m.direction, m.body, m.from_number, m.to_number, m.twilio_sid, m.status,
+    let sql = "select m.direction, m.body, m.from_number, m.to_number, m.twilio_sid, m.status,
                        m.metadata ->> 'source', m.metadata ->> 'scheduled_message_id',
                        c.phone_number
                 from messages m join conversations c on c.id = m.conversation_id";
-    let rows = world.app.query(told, &[]).await.unwrap();
+    let rows = world.app.query(sql, &[]).await.unwrap();
     assert_eq!(rows.len(), 1);
     let written: Vec<String> = (0..9).map(|i| rows[0].get(i)).collect();
     let sid = world.row(id).await.unwrap().sid.unwrap();

@@ -108,7 +108,7 @@ impl Own {
     }
 
     /// As by a power cut. The time from when the server takes sessions again until the daemon
-    /// is ready; and readiness must have told the truth meanwhile.
+    /// is ready; and readiness must have been true meanwhile.
     async fn crash(&mut self) -> Duration {
         tokio::task::block_in_place(|| self.server.restart(Shutdown::Immediate)).unwrap();
         let began = Instant::now();
@@ -151,12 +151,12 @@ async fn a_large_window_is_loaded_again_soon() {
                + n * interval '10 ms'
         from generate_series(1, 100000) n";
     let mut own = Own::new([], ROWS).await;
-    let told = own.daemon.timers("limit=1").await;
-    assert_eq!(told["window"]["armed"], 100_000);
+    let report = own.daemon.timers("limit=1").await;
+    assert_eq!(report["window"]["armed"], 100_000);
     let took = own.crash().await;
     println!("figure: 100,000 pending: ready {took:.1?} after the server was back");
-    let told = own.daemon.timers("limit=1").await;
-    assert_eq!(told["window"]["armed"], 100_000);
+    let report = own.daemon.timers("limit=1").await;
+    assert_eq!(report["window"]["armed"], 100_000);
     own.daemon.stop().await;
 }
 
@@ -168,10 +168,10 @@ const BACK: &str = "update pg_database set datallowconn = true";
 
 /// The database is away for longer than the first tries take.
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_tells_the_truth_while_the_database_is_away() {
+async fn readiness_is_true_while_the_database_is_away() {
     let mut own = Own::new([], "select 1").await;
     let id = crate::world::insert(&own.app, "due while it was away", 1_000).await;
-    // No new sessions for ordinary users is as good as no database, and can be told apart from
+    // No new sessions for ordinary users is as good as no database, and can be distinguished from
     // the moment of a restart.
     own.app.batch_execute(AWAY).await.unwrap();
     let reason = own.daemon.readyz(503).await;

@@ -218,8 +218,8 @@ async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pau
         .unwrap();
     if let Some(row) = last {
         let why = done(&world, &["why", row.get(0)]).await;
-        let is_told = why.contains("waits for the pace of campaign") || !why.contains("pending");
-        assert!(is_told, "{why}");
+        let says_it = why.contains("waits for the pace of campaign") || !why.contains("pending");
+        assert!(says_it, "{why}");
     }
     let before = begun(&world).await;
     begin(
@@ -320,16 +320,16 @@ async fn what_an_outage_has_made_too_late_is_cancelled_and_the_rest_keeps_its_pa
     let all = "select id::text from scheduled_messages order by body";
     let all = world.app.query(all, &[]).await.unwrap();
     let all: Vec<String> = all.iter().map(|row| row.get(0)).collect();
-    let mut told = Vec::new();
+    let mut forecasts = Vec::new();
     for id in &all {
         let why: Value = serde_json::from_str(&done(&world, &["why", id, "--json"]).await).unwrap();
         let then = &why["forecast"]["then"];
-        told.push(
+        forecasts.push(
             [&then["outcome"], &then["reason"]].map(|word| word.as_str().unwrap_or("").to_owned()),
         );
     }
     let (late, now, paced) = (["cancel", "too_late"], ["send", ""], ["send", "pace"]);
-    assert_eq!(told, [late, late, late, now, paced, late]);
+    assert_eq!(forecasts, [late, late, late, now, paced, late]);
     let daemon = world.daemon().await;
     begin(&world, 1).await;
     let states =
@@ -403,21 +403,21 @@ async fn a_refused_account_holds_the_campaign_that_keeps_its_order_and_no_other(
     let says = "a message before it goes by sms, and the provider has refused the account since";
     until("the instance has published it", async || {
         let why = done(&world, &["why", &held.to_string()]).await;
-        let is_told = why.contains(&format!("waits for the pace of campaign {}", campaign(0)));
-        (is_told && why.contains(says)).then_some(())
+        let says_it = why.contains(&format!("waits for the pace of campaign {}", campaign(0)));
+        (says_it && why.contains(says)).then_some(())
     })
     .await;
     let expected = (campaign(0).to_string().into(), "sms".into(), true.into());
     until("the pace that waits is the only one", async || {
         let timers = daemon.timers("").await;
         let paces = timers["paces"].as_array()?;
-        let told = |pace: &Value| {
+        let facts = |pace: &Value| {
             let [what, channel, refused] =
                 ["what", "channel", "refused"].map(|name| pace[name].clone());
             (what, channel, refused)
         };
-        let told: Vec<_> = paces.iter().map(told).collect();
-        (told == [expected.clone()]).then_some(())
+        let facts: Vec<_> = paces.iter().map(facts).collect();
+        (facts == [expected.clone()]).then_some(())
     })
     .await;
     let address = format!("http://{}", daemon.addr());

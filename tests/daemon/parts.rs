@@ -122,19 +122,19 @@ async fn between_its_parts_it_is_shown_as_so_many_and_can_be_cancelled() {
     let id = said.split_whitespace().nth(1).unwrap().to_owned();
     let sent = twilio.until("a", |book| (book.text("a").answered > 0).then_some(()));
     sent.await;
-    let told = until("its first part is recorded", async || {
+    let shown = until("its first part is recorded", async || {
         let (_, body) = daemon.get(&format!("/debug/messages/{id}")).await?;
-        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&body).unwrap();
         // Not while its row changes between the two reads of one answer.
-        (told["row"]["parts"] == "1 of 3" && !told["forecast"].is_null()).then_some(told)
+        (shown["row"]["parts"] == "1 of 3" && !shown["forecast"].is_null()).then_some(shown)
     })
     .await;
-    assert_eq!(told["row"]["status"], "pending", "{told}");
-    assert_eq!(told["attempts"][0]["part"], 1, "{told}");
-    let next = told["next"].as_str().unwrap();
+    assert_eq!(shown["row"]["status"], "pending", "{shown}");
+    assert_eq!(shown["attempts"][0]["part"], 1, "{shown}");
+    let next = shown["next"].as_str().unwrap();
     assert!(
         next.starts_with("will be sent at") && next.contains("(part 2 of 3)"),
-        "{told}"
+        "{shown}"
     );
     let (_, said, _) = world.call(&["why", &id]).await;
     assert!(

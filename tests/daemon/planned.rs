@@ -52,9 +52,9 @@ async fn plan(world: &World) -> (Vec<MessageId>, Forecasts) {
                     where campaign_id = $1::text::uuid and body like 'planned %' order by scheduled_at, id";
         let rows = world.app.query(sql, &[&campaign]).await.unwrap();
         let ids: Vec<_> = rows.iter().map(|row| MessageId(row.get(0))).collect();
-        let told = foreseen(world, &ids).await;
-        if told.around.now.as_micros() < rows[0].get(1) {
-            return (ids, told);
+        let forecasts = foreseen(world, &ids).await;
+        if forecasts.around.now.as_micros() < rows[0].get(1) {
+            return (ids, forecasts);
         }
     }
     unreachable!()
@@ -70,11 +70,11 @@ async fn a_planned_campaign_is_sent_as_it_was_forecast() {
         (sends && around.another_sends(punctual::message::InstanceId(Uuid::nil()))).then_some(())
     })
     .await;
-    let (ids, told) = plan(&world).await;
+    let (ids, forecasts) = plan(&world).await;
     let foreseen: Vec<i64> = ids
         .iter()
         .map(|id| {
-            let forecast = told.of(*id).unwrap();
+            let forecast = forecasts.of(*id).unwrap();
             assert_eq!(forecast.step.outcome, Outcome::Send, "{forecast}");
             assert!(forecast.unknown.is_empty(), "{forecast:?}");
             forecast.step.at.unwrap().as_micros()

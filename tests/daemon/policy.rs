@@ -156,9 +156,9 @@ async fn in_quiet_hours_it_waits_for_their_end_and_is_not_late_then() {
     // of a zone is somebody's text.
     let warning = "timezone is not an IANA time zone";
     assert!(said.contains(warning) && !said.contains("Mars"), "{said}");
-    let (code, told, _) = world.call(&["why", &lost.to_string()]).await;
+    let (code, shown, _) = world.call(&["why", &lost.to_string()]).await;
     assert_eq!(code, Some(0));
-    assert!(told.contains(warning), "{told}");
+    assert!(shown.contains(warning), "{shown}");
 }
 
 #[tokio::test]
@@ -215,10 +215,10 @@ async fn an_opt_out_holds_before_the_claim_and_is_too_late_after_it() {
     world.arrived_once(first).await;
     daemon.stop().await;
     assert_eq!(world.phone.creates().len(), 1);
-    let (_, told, _) = world.call(&["why", &first.to_string()]).await;
+    let (_, shown, _) = world.call(&["why", &first.to_string()]).await;
     assert!(
-        told.contains("the recipient has opted out; too late"),
-        "{told}"
+        shown.contains("the recipient has opted out; too late"),
+        "{shown}"
     );
 }
 

@@ -96,17 +96,17 @@ impl Proxy {
     /// Nothing passes on any connection, new ones included, until [`Self::open`].
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.tell_all(true);
+        self.set_all(true);
     }
 
     /// Everything passes again, what was held up first: so does TCP, which sends again what
     /// was not acknowledged, even of a connection that its owner has left meanwhile.
     pub(crate) fn open(&self) {
         self.closed.store(false, Ordering::SeqCst);
-        self.tell_all(false);
+        self.set_all(false);
     }
 
-    fn tell_all(&self, dead: bool) {
+    fn set_all(&self, dead: bool) {
         for link in self.links.lock().unwrap().iter() {
             link.up.send_replace(dead);
             link.down.send_replace(dead);
@@ -160,6 +160,6 @@ async fn pass(
             break;
         }
     }
-    // Nor is it told that the other side has gone.
+    // Nor does it learn that the other side has gone.
     let _ = dead.wait_for(|dead| !*dead).await;
 }

@@ -103,16 +103,16 @@ impl Case {
         assert_eq!(row.sid, self.twilio.book().text(text).sids.first().cloned());
     }
 
-    /// That it is held is told wherever somebody may wonder.
-    async fn tells_of(&self, daemon: &Daemon, id: Uuid) {
+    /// That it is held is shown wherever somebody may look.
+    async fn shows(&self, daemon: &Daemon, id: Uuid) {
         let (status, body) = daemon.get("/readyz").await.unwrap();
         assert_eq!(status, 200);
         assert!(
             body.starts_with("ready\n") && body.contains("are in quarantine"),
             "{body}"
         );
-        let told = daemon.timers("limit=1").await;
-        assert_eq!(told["restore"]["held"], 2, "{told}");
+        let report = daemon.timers("limit=1").await;
+        assert_eq!(report["restore"]["held"], 2, "{report}");
         let (_, body) = daemon.answer(&format!("/debug/messages/{id}")).await;
         let story: Value = serde_json::from_str(&body).unwrap();
         let mut env = self.world.env.clone();
@@ -136,7 +136,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn the_list_tells_what_was_sent_and_what_was_not_and_the_rest_stays_held() {
+async fn the_list_shows_what_was_sent_and_what_was_not_and_the_rest_stays_held() {
     let mut case = Case::new(Duration::ZERO).await;
     let ids = case
         .sent_and_forgotten(&["sent and forgotten", "twin"])
@@ -161,7 +161,7 @@ async fn the_list_tells_what_was_sent_and_what_was_not_and_the_rest_stays_held()
         .await;
     assert!(holds(&daemon).await);
     case.pending(&twins).await;
-    case.tells_of(&daemon, twins[0]).await;
+    case.shows(&daemon, twins[0]).await;
     // What is due after the hold goes on, and what was written after it goes.
     let later = case.world.insert("due later", 300).await;
     case.sent_once(later, "due later").await;

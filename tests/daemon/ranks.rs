@@ -15,7 +15,7 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap()
 }
 
-/// Far messages, whose timers tell whose they are.
+/// Far messages, whose timers show whose they are.
 async fn far(world: &World, n: u32) {
     for n in 0..n {
         world.insert(&format!("far {n}"), 1_800_000).await;
@@ -24,9 +24,9 @@ async fn far(world: &World, n: u32) {
 
 /// Whose each message is first, as this daemon sees it.
 async fn owners(daemon: &Daemon, n: usize) -> Option<Vec<(String, String)>> {
-    let told = daemon.timers("limit=1000").await;
+    let report = daemon.timers("limit=1000").await;
     let word = |timer: &serde_json::Value, name: &str| timer[name].as_str().unwrap().to_owned();
-    let timers = told["timers"].as_array()?.iter();
+    let timers = report["timers"].as_array()?.iter();
     let mut owners: Vec<_> = timers.map(|t| (word(t, "id"), word(t, "owner"))).collect();
     owners.sort();
     (owners.len() >= n).then_some(owners)
@@ -99,9 +99,9 @@ async fn two_share_the_messages_and_claim_each_once() {
     }
 }
 
-/// What the live page of this daemon is told at its beginning: which instance sent which message, if it was not its
+/// What the live page of this daemon receives at its beginning: which instance sent which message, if it was not its
 /// own, and the punctuality.
-async fn told(daemon: &Daemon) -> Option<(BTreeMap<String, Option<String>>, serde_json::Value)> {
+async fn page(daemon: &Daemon) -> Option<(BTreeMap<String, Option<String>>, serde_json::Value)> {
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");
     let path = "/debug/events?state=1";
     // The last of the state.
@@ -152,7 +152,7 @@ async fn each_shows_what_the_other_sent() {
     assert!(tail.is_some(), "nothing of the other instance");
     for daemon in [&one, &other] {
         let (events, punctuality) = until("the page has all", async || {
-            told(daemon).await.filter(|(events, punctuality)| {
+            page(daemon).await.filter(|(events, punctuality)| {
                 events.len() == 20 && punctuality["hour"]["count"] == 20
             })
         })
@@ -182,7 +182,7 @@ async fn each_shows_what_the_other_sent() {
     .await;
     one.stop().await;
     until("the page of the other has it", async || {
-        let (events, punctuality) = told(&other).await?;
+        let (events, punctuality) = page(&other).await?;
         let is_alone = punctuality["running"] == 1 && punctuality["instances"] == 1;
         (is_alone && events.contains_key(&last)).then_some(())
     })
@@ -199,7 +199,7 @@ async fn each_shows_what_the_other_sent() {
 }
 
 #[tokio::test]
-async fn what_one_gives_back_the_other_sends_at_once() {
+async fn what_one_releases_the_other_sends_at_once() {
     // One place each, and slow: the rest is claimed and waits.
     let slow = std::iter::repeat_n(Act::AcceptAfter(Duration::from_millis(700)), 2);
     let world = World::new(slow)
@@ -224,7 +224,7 @@ async fn what_one_gives_back_the_other_sends_at_once() {
     for id in ids {
         world.arrived_once(id).await;
     }
-    // Who has not been told waits for the next near sweep (10 s), or the lease (30 s).
+    // An instance that is not notified waits for the next near sweep (10 s), or the lease (30 s).
     let back = "select count(*), (extract(epoch from max(again.claimed_at - back.finished_at)) * 1000)::bigint
                 from punctual.attempts back
                 join punctual.attempts again using (message_id)

@@ -29,8 +29,8 @@ async fn reminder(world: &World, event: &str, in_ms: f64, before_ms: f64) -> (Uu
 
 /// When the timer of a message is due, as the daemon has it armed.
 async fn armed(daemon: &Daemon, id: Uuid) -> Option<String> {
-    let told = daemon.timers(&format!("id={id}")).await;
-    let due = told["timers"].get(0)?["due_at"].as_str()?.to_owned();
+    let report = daemon.timers(&format!("id={id}")).await;
+    let due = report["timers"].get(0)?["due_at"].as_str()?.to_owned();
     Some(due)
 }
 
@@ -150,9 +150,9 @@ async fn what_was_held_while_its_event_moved_follows_when_it_is_free() {
     holding.rollback().await.unwrap();
     timer_moves(&daemon, id, &before).await;
     world.arrived_once(id).await;
-    let (_, told, _) = world.call(&["why", &id.to_string()]).await;
+    let (_, shown, _) = world.call(&["why", &id.to_string()]).await;
     for words in ["did not follow yet", "it has followed its calendar event"] {
-        assert!(told.contains(words), "no {words:?} in {told}");
+        assert!(shown.contains(words), "no {words:?} in {shown}");
     }
     daemon.stop().await;
 }

@@ -87,8 +87,8 @@ async fn leave(admin: &tokio_postgres::Client, name: &str) {
 }
 
 pub(crate) async fn holds(daemon: &Daemon) -> bool {
-    let told = daemon.timers("limit=1").await;
-    !told["restore"]["held_before"].is_null()
+    let report = daemon.timers("limit=1").await;
+    !report["restore"]["held_before"].is_null()
 }
 
 async fn pending(world: &World, id: Uuid) {
@@ -104,7 +104,7 @@ async fn what_is_overdue_in_an_older_database_is_held_and_what_was_sent_stays_se
     world.arrived_once(known).await;
     assert!(!holds(&daemon).await);
 
-    let unknown = backup.insert("nobody knows of it", -60_000).await;
+    let unknown = backup.insert("not in the ledger", -60_000).await;
     backup.with_another_instance().await;
     backup.restore(&mut world).await;
     daemon.says("the database was restored or replaced").await;
@@ -235,7 +235,7 @@ async fn what_a_journal_knows_is_not_sent_again_by_accepting_a_restore() {
     let backup = Backup::of(&mut world).await;
     world.arrived_once(known).await;
     daemon.stop().await;
-    let unknown = backup.insert("nobody knows of it", -60_000).await;
+    let unknown = backup.insert("not in the ledger", -60_000).await;
     backup.restore(&mut world).await;
     pending(&world, known).await;
 

@@ -251,11 +251,11 @@ async fn a_journal_that_is_deleted_or_cannot_be_written_is_noticed_and_begun_aga
     std::fs::remove_dir_all(&journals).unwrap();
     std::fs::write(&journals, "no directory").unwrap();
     metric(&daemon, "punctual_journal_writable", 0.0).await;
-    let told = journal_of(&daemon).await;
-    assert_eq!(told["writable"], false, "{told}");
+    let journal = journal_of(&daemon).await;
+    assert_eq!(journal["writable"], false, "{journal}");
     assert!(
-        told["reason"].as_str().unwrap().contains("removed"),
-        "{told}"
+        journal["reason"].as_str().unwrap().contains("removed"),
+        "{journal}"
     );
     let ready = daemon.readyz(200).await;
     assert!(ready.contains("the journal cannot be written"), "{ready}");

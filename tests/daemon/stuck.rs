@@ -66,8 +66,8 @@ async fn check_in(world: &World, case: Case) {
     let _ = world.app.execute(insert, &[]).await;
     let reason = until(case.plant, async || {
         let (status, body) = daemon.get("/readyz").await?;
-        let told = case.readyz.iter().all(|words| body.contains(words));
-        (status == 503 && told).then_some(body)
+        let says_it = case.readyz.iter().all(|words| body.contains(words));
+        (status == 503 && says_it).then_some(body)
     })
     .await;
     assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);

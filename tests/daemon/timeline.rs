@@ -85,7 +85,7 @@ async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_tw
     daemon.ready().await;
     let app = session(&place).await;
     arrived_once(&app, &phone, second).await;
-    // More than a start and a session write: a log that has come as far again is not told from it.
+    // More than a start and a session write: a log that has come as far again is not distinguished from it.
     app.batch_execute("create table more as select generate_series(1, 20000) n")
         .await
         .unwrap();
@@ -116,7 +116,7 @@ async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_tw
     assert_eq!(phone.creates().len(), 3);
 }
 
-/// A promotion that nobody told the old primary of: it takes what its sessions bring for as long as
+/// A promotion that the old primary is not notified of: it takes what its sessions bring for as long as
 /// there are any. They are left, so that no message is claimed here and there.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_stays_with_a_primary_that_another_took_over_from() {

@@ -1,4 +1,4 @@
-//! A server that is slow and a connection that is mute look alike, and are told apart.
+//! A server that is slow and a connection that is mute look alike, and are distinguished.
 
 use std::time::{Duration, Instant};
 

@@ -145,23 +145,6 @@ fn no_text_has_a_retired_word() {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
-#[test]
-fn a_retired_word_is_found_as_a_whole_word_and_where_it_is_retired() {
-    assert_eq!(
-        words::in_source("x.rs", "fn upkeep_of() {}\n// Upkeep.").len(),
-        2
-    );
-    assert_eq!(words::in_source("x.rs", "// The latch gives way.").len(), 0);
-    assert_eq!(
-        words::in_docs("x.md", "It is in doubt, and sent anew.").len(),
-        2
-    );
-    assert_eq!(
-        words::in_docs("x.md", "| `in doubt` | PUNCTUAL_IN_DOUBT, renewed |").len(),
-        0
-    );
-}
-
 /// What a text at this path breaks, by a word of each complaint.
 fn check(path: &str, text: &str, expected: &[&str]) {
     let source = Source::parse(Path::new(path), text);

@@ -75,7 +75,7 @@ impl Source {
 
     fn flatten(&mut self, tokens: TokenStream, inside: usize) {
         let mut tokens = tokens.into_iter().peekable();
-        // The two words before a group tell whether it is a module's.
+        // The two words before a group show whether it is a module's.
         let mut before = [String::new(), String::new()];
         while let Some(token) = tokens.next() {
             if is_punct(&token, '#') {

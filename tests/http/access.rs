@@ -5,7 +5,7 @@ use punctual::reactor::report::{Missing, Remark};
 
 use crate::server::{OPERATOR_TOKEN, Reactor, Server, TOKEN};
 
-/// Everything that tells something of messages.
+/// Everything that shows something of messages.
 const INSIDE: [&str; 7] = [
     "/",
     "/metrics",

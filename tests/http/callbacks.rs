@@ -1,4 +1,4 @@
-//! What is let in as a callback. The database behind it is away throughout: what gets as far
+//! What is accepted as a callback. The database behind it is away throughout: what gets as far
 //! as that is answered with 503.
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::acts::{assumed, patient_store};
 use crate::rows::run;
 use crate::server::{Reactor, Response, Server, TOKEN, at, id};
 
-fn told(n: u128, what: EventKind) -> MessageEvent {
+fn event(n: u128, what: EventKind) -> MessageEvent {
     MessageEvent::new(at(0), MessageId(id(n)), what)
 }
 
@@ -42,16 +42,16 @@ async fn read_until(stream: &mut TcpStream, words: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_was_and_what_comes_is_told() {
+async fn what_was_and_what_comes_is_sent() {
     let server = Server::ready().await;
-    server.metrics.publish(vec![told(1, EventKind::Armed)], 0);
+    server.metrics.publish(vec![event(1, EventKind::Armed)], 0);
     let mut stream = open(&server, "/debug/events").await;
     let said = read_until(&mut stream, "event: armed").await;
     assert!(said.contains("content-type: text/event-stream"), "{said}");
     assert!(said.contains("retry: "), "{said}");
     let sent = MessageEvent {
         code: Some(21211),
-        ..told(2, EventKind::Failed)
+        ..event(2, EventKind::Failed)
     };
     server.metrics.publish(vec![sent], 0);
     let said = read_until(&mut stream, "event: failed").await;
@@ -70,11 +70,11 @@ async fn a_burst_is_cut_short_and_counted() {
     let mut stream = open(&server, "/debug/events").await;
     read_until(&mut stream, "retry: ").await;
     for n in 0..1_000 {
-        server.metrics.publish(vec![told(n, EventKind::Armed)], 0);
+        server.metrics.publish(vec![event(n, EventKind::Armed)], 0);
     }
     server
         .metrics
-        .publish(vec![told(5_000, EventKind::Sent)], 0);
+        .publish(vec![event(5_000, EventKind::Sent)], 0);
     let said = read_until(&mut stream, "event: sent").await;
     let armed = said.matches("event: armed").count();
     assert!(armed <= 200, "{armed} in two bursts");
@@ -82,7 +82,7 @@ async fn a_burst_is_cut_short_and_counted() {
 }
 
 #[tokio::test]
-async fn the_state_is_told_on_wish() {
+async fn the_state_is_sent_on_request() {
     let server = Server::ready().await;
     let mut stream = open(&server, "/debug/events?state=1").await;
     let said = read_until(&mut stream, "event: state").await;
@@ -110,7 +110,7 @@ async fn a_database_that_hangs_holds_up_no_viewer() {
     for n in 0..3 {
         // The database is asked for the others meanwhile.
         tokio::time::sleep(limits.hear_every).await;
-        server.metrics.publish(vec![told(n, EventKind::Sent)], 0);
+        server.metrics.publish(vec![event(n, EventKind::Sent)], 0);
         read_until(&mut stream, &id(n).to_string()).await;
     }
 }
@@ -153,7 +153,7 @@ async fn those_who_watch_are_bounded_and_leave_room_for_others() {
     let began = std::time::Instant::now();
     // The server notices at its next word to a closed one.
     loop {
-        server.metrics.publish(vec![told(1, EventKind::Armed)], 0);
+        server.metrics.publish(vec![event(1, EventKind::Armed)], 0);
         let mut stream = open(&server, "/debug/events").await;
         let mut first = [0; 12];
         stream.read_exact(&mut first).await.unwrap();
@@ -187,11 +187,11 @@ pub(crate) async fn burst_and_state(server: &Server) -> String {
     let mut stream = open(server, "/debug/events?state=1").await;
     let mut said = read_until(&mut stream, "event: state").await;
     for n in 0..500 {
-        server.metrics.publish(vec![told(n, EventKind::Armed)], 0);
+        server.metrics.publish(vec![event(n, EventKind::Armed)], 0);
     }
     server
         .metrics
-        .publish(vec![told(5_000, EventKind::Sent)], 0);
+        .publish(vec![event(5_000, EventKind::Sent)], 0);
     said += &read_until(&mut stream, "event: sent").await;
     // Chunks of the transfer lie between messages, and within none; the last message may be incomplete.
     let said = said.replace("\r\n", "\n");

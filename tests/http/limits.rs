@@ -63,7 +63,7 @@ async fn past_the_limit_the_silent_give_way() {
 }
 
 #[tokio::test]
-async fn pages_past_their_part_are_told_to_come_again_and_health_is_not() {
+async fn pages_past_their_part_are_asked_to_come_again_and_health_is_not() {
     let limits = HttpLimits {
         connections: 4,
         reserved: 2,

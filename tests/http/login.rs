@@ -79,7 +79,7 @@ async fn a_browser_logs_in_and_out() {
     let browser = ["Host: page.example", "Accept: text/html,*/*"];
     let sent_on = server.send_bare("GET /", &browser).await;
     assert_eq!(header(&sent_on, "location"), Some("/login"), "{sent_on:?}");
-    // Programs are told, not sent on.
+    // Programs get an error, and are not sent on.
     assert_eq!(server.send_bare("GET /", &["Host: a"]).await.status, 401);
     assert_eq!(server.get("/login").await.status, 200);
 

@@ -12,7 +12,7 @@ use crate::server::{Reactor, Server, at, id};
 
 /// A bit of everything.
 fn fill(server: &Server) {
-    let told = |what| MessageEvent::new(at(0), MessageId(id(1)), what);
+    let event = |what| MessageEvent::new(at(0), MessageId(id(1)), what);
     let late = Late {
         lateness_us: 1_500,
         policy_us: 0,
@@ -23,15 +23,15 @@ fn fill(server: &Server) {
     };
     let sent = MessageEvent {
         late: Some(late),
-        ..told(EventKind::Sent)
+        ..event(EventKind::Sent)
     };
     let failed = MessageEvent {
         category: Some(Category::OptedOut.as_str()),
-        ..told(EventKind::Failed)
+        ..event(EventKind::Failed)
     };
     server
         .metrics
-        .publish(vec![sent, failed, told(EventKind::Returned)], 3);
+        .publish(vec![sent, failed, event(EventKind::Returned)], 3);
     server
         .metrics
         .receipt(at(1), MessageId(id(1)), "delivered", None);
@@ -40,7 +40,7 @@ fn fill(server: &Server) {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_what_was_counted() {
+async fn the_metrics_show_what_was_counted() {
     let server = Server::ready().await;
     fill(&server);
     let answer = server.get("/metrics").await;
@@ -151,7 +151,8 @@ fn promtool_passes_the_alerts() {
     }
 }
 
-/// A thousand messages that are rejected at once are told within ten seconds: scraped, evaluated, and not waited for.
+/// A thousand messages that are rejected at once are reported within ten seconds: scraped, evaluated, and not waited
+/// for.
 #[test]
 fn rejections_fire_within_ten_seconds() {
     let rules = std::fs::read_to_string(deployed("prometheus/alerts.yml")).unwrap();

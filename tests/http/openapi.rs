@@ -307,7 +307,7 @@ async fn events_are_as_the_document_says() {
     let all: Vec<_> = EventKind::ALL.iter().map(|what| what.as_str()).collect();
     assert_eq!(*kinds, json!(all));
     for what in EventKind::ALL {
-        let told = MessageEvent {
+        let event = MessageEvent {
             due_at: Some(at(1)),
             was_due_at: Some(at(2)),
             late: Some(Late::default()),
@@ -317,8 +317,8 @@ async fn events_are_as_the_document_says() {
             code: Some(30_007),
             ..MessageEvent::new(at(0), MessageId(id(1)), what)
         };
-        for told in [told, MessageEvent::new(at(0), MessageId(id(1)), what)] {
-            let value = serde_json::to_value(told).unwrap();
+        for event in [event, MessageEvent::new(at(0), MessageId(id(1)), what)] {
+            let value = serde_json::to_value(event).unwrap();
             validate(&document, &schema("Event"), &value);
         }
     }

@@ -101,7 +101,7 @@ async fn the_query_selects() {
 }
 
 #[tokio::test]
-async fn a_query_that_is_not_understood_is_told_so() {
+async fn a_query_that_is_not_understood_is_refused_with_the_reason() {
     let limit = Err("limit must be a number from 0 to 10000");
     check("?limit=10001", limit).await;
     check("?limit=-1", limit).await;

@@ -94,7 +94,7 @@ impl Server {
         Self::start(Reactor::Answers(vec![]), HttpLimits::default()).await
     }
 
-    /// Sends one request with the token, and with these header lines besides `Connection: close`.
+    /// Sends one request with the token, and with these header lines next to `Connection: close`.
     pub(crate) async fn send(&self, request_line: &str, headers: &[&str]) -> Response {
         let token = format!("Authorization: Bearer {TOKEN}");
         let headers = [headers, &[token.as_str()]].concat();
@@ -292,7 +292,7 @@ pub(crate) fn report() -> TimersReport {
     }
 }
 
-/// The same with what the page and the metrics show besides.
+/// The same with what the page and the metrics show as well.
 pub(crate) fn overview(timers: usize) -> Overview {
     let mut report = report();
     report.timers.truncate(timers);

@@ -45,7 +45,7 @@ pub(crate) enum Wish {
 
 /// One entry of a group of records.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Entry {
     pub(crate) row: u64,
     pub(crate) token: u64,
     pub(crate) part: Part,
@@ -75,7 +75,7 @@ pub(crate) enum Deed {
     },
     Record {
         by: u64,
-        told: Vec<Told>,
+        entries: Vec<Entry>,
     },
     /// The texts of so many parts are kept of claims: rows, tokens, parts.
     Keep {
@@ -245,7 +245,7 @@ impl Wish {
     }
 }
 
-impl Told {
+impl Entry {
     /// What is to be recorded; a deferral is drawn as so long from now.
     pub(crate) fn record<P>(&self, now: Moment) -> Record<P> {
         let mut settlement = self.settlement.clone();

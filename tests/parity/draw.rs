@@ -9,7 +9,7 @@ use punctual::message::{
 use punctual::policy::{Reason, ReasonKind};
 use punctual::settle::{Next, Settled, Settlement, Wait};
 
-use crate::deed::{Deed, RATE, Told, Wish, message, name, queue, token_name};
+use crate::deed::{Deed, Entry, RATE, Wish, message, name, queue, token_name};
 use crate::dice::Dice;
 use crate::model::Database;
 
@@ -43,7 +43,7 @@ impl Draw {
         }
     }
 
-    /// The next; `db` tells where there is something to be done.
+    /// The next; `db` shows where there is something to be done.
     pub(crate) fn next(&mut self, db: &Database) -> Deed {
         let by = 1 + self.dice.next() % 2;
         match self.dice.below(100) {
@@ -291,7 +291,7 @@ impl Draw {
             // Late, doubled, under the token of another attempt, or of one that never was.
             from.clone_from(&self.tokens);
         }
-        let mut told: Vec<Told> = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         for _ in 0..self.dice.pick(&[1, 1, 2, 3]) {
             if from.is_empty() {
                 break;
@@ -303,7 +303,7 @@ impl Draw {
             if Some(row) == self.held && !db.rows.contains_key(&message(row)) {
                 continue;
             }
-            if told.iter().any(|t| t.row == row || t.token == token) {
+            if entries.iter().any(|t| t.row == row || t.token == token) {
                 continue;
             }
             let settlement = self.settlement(token);
@@ -313,14 +313,14 @@ impl Draw {
             let of = of
                 .unwrap_or_else(|| self.dice.pick(&[1, 1, 2]))
                 .max(before + 1);
-            told.push(Told {
+            entries.push(Entry {
                 row,
                 token,
                 part: Part { before, of },
                 settlement,
             });
         }
-        Deed::Record { by, told }
+        Deed::Record { by, entries }
     }
 
     /// Mostly of claims that are open, before they are recorded.
@@ -359,7 +359,7 @@ impl Draw {
                 let sid = ProviderSid(format!("SM{token:032x}"));
                 return Settlement::Accepted { sid };
             }
-            3 => return Settlement::returned("given back"),
+            3 => return Settlement::returned("released"),
             4 => return Settlement::rejected(Reason::new(ReasonKind::Text, "it cannot be")),
             5 => return Settlement::cancelled(Reason::new(ReasonKind::TooLate, "a verdict")),
             6 => {

@@ -23,7 +23,7 @@ pub(crate) type Facts = BTreeMap<String, Fact>;
 
 #[allow(
     clippy::needless_pass_by_value,
-    reason = "words and numbers, told as they come"
+    reason = "words and numbers, passed as they come"
 )]
 pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl Display) {
     facts.insert(key.into(), Fact::Word(value.to_string()));
@@ -152,8 +152,8 @@ pub(crate) fn of_paced(facts: &mut Facts, id: PaceId, answer: &PacedResponse<Cla
             time(facts, format!("{key} next"), Some(paced.next));
         }
         PacedResponse::Wait(due) => {
-            let told = format!("waits, {} {}, lane {}", due.scope, due.what, due.lane);
-            word(facts, &key, told);
+            let line = format!("waits, {} {}, lane {}", due.scope, due.what, due.lane);
+            word(facts, &key, line);
             time(facts, format!("{key} at"), Some(due.at));
         }
         PacedResponse::OptedOut(id) => word(facts, &key, format!("cancelled {}", name(*id))),
@@ -198,7 +198,7 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
 
 pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
     let n = name(claim.id);
-    let told = format!(
+    let line = format!(
         "token {}, number {}, {} of {}, retry {}, lane {}, to {}, {}, part {}: {:?}",
         token_name(claim.token),
         claim.number,
@@ -211,17 +211,17 @@ pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
         claim.part,
         claim.part_text,
     );
-    word(facts, format!("won {n}"), told);
+    word(facts, format!("won {n}"), line);
     time(facts, format!("won {n} due"), Some(claim.due));
     time(facts, format!("won {n} wanted_at"), Some(claim.wanted_at));
 }
 
 pub(crate) fn of_upcoming(facts: &mut Facts, row: &Upcoming) {
     let n = name(row.id);
-    let told = format!(
+    let line = format!(
         "version {}, attempts {}, lane {}",
         row.version, row.attempts, row.lane
     );
-    word(facts, format!("loaded {n}"), told);
+    word(facts, format!("loaded {n}"), line);
     time(facts, format!("loaded {n} due"), Some(row.due));
 }

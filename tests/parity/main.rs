@@ -1,6 +1,6 @@
 //! Holds the simulation's model of the database to the database: one drawn list of what users
 //! and daemons do, run against Postgres and against the model. After each step both must have
-//! given the same answer and stand alike. `docs/testing.md` tells how to replay a seed.
+//! given the same answer and stand alike. `docs/testing.md` says how to replay a seed.
 
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]

@@ -254,9 +254,9 @@ impl Real {
                 }
             }
             Deed::Claim { by, asks, lease } => self.claim(*by, asks, *lease, answer).await?,
-            Deed::Record { by, told } => {
+            Deed::Record { by, entries } => {
                 let records: Vec<Record<Arc<Cleared>>> =
-                    told.iter().map(|t| t.record(now)).collect();
+                    entries.iter().map(|t| t.record(now)).collect();
                 let records: Vec<_> = records.iter().collect();
                 for (token, state) in self.store(*by).record(&records).await? {
                     let key = format!("recorded {}", token_name(token));
@@ -344,8 +344,8 @@ impl Real {
         let asks = asks.iter();
         let asks = asks.map(|(row, token)| (message(*row), attempt(*token)));
         let asks: Vec<_> = asks.collect();
-        for (id, told) in self.store(by).claim(&asks, lease).await?.answers {
-            match told {
+        for (id, response) in self.store(by).claim(&asks, lease).await?.answers {
+            match response {
                 ClaimResponse::Won(claim) => facts::of_claim(answer, &claim),
                 ClaimResponse::Lost(state) => {
                     of_state(answer, &format!("lost {}", name(id)), &state);
@@ -476,9 +476,9 @@ impl Real {
     }
 
     async fn load(&self, until: Moment, answer: &mut Facts) -> Result<(), StoreError> {
-        let (tell, mut hears) = mpsc::unbounded_channel();
+        let (sender, mut hears) = mpsc::unbounded_channel();
         let take = move |rows| -> futures_util::future::BoxFuture<'static, ()> {
-            tell.send(rows).unwrap();
+            sender.send(rows).unwrap();
             Box::pin(std::future::ready(()))
         };
         self.store(1).load(until, MAX_LATENESS, take).await?;

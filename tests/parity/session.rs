@@ -23,12 +23,14 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn new(db: &TestDb) -> Self {
         let (client, mut connection) = db.dsn().connect().await.unwrap();
-        let (tell, hears) = mpsc::unbounded_channel();
+        let (sender, hears) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut messages = poll_fn(move |cx| connection.poll_message(cx));
             while let Some(Ok(message)) = messages.next().await {
                 if let AsyncMessage::Notification(n) = message
-                    && tell.send((n.process_id(), n.payload().to_owned())).is_err()
+                    && sender
+                        .send((n.process_id(), n.payload().to_owned()))
+                        .is_err()
                 {
                     return;
                 }

@@ -113,9 +113,9 @@ impl Twin {
                 None => {}
             },
             Deed::Claim { by, asks, lease } => self.claim(&mut answer, *by, asks, *lease, now),
-            Deed::Record { by, told } => {
+            Deed::Record { by, entries } => {
                 let records: Vec<Record<Arc<Cleared>>> =
-                    told.iter().map(|t| t.record(now)).collect();
+                    entries.iter().map(|t| t.record(now)).collect();
                 for (token, state) in self.db.record(instance(*by), &records, now) {
                     let key = format!("recorded {}", token_name(token));
                     word(&mut answer, &key, "done");

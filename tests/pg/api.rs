@@ -356,8 +356,8 @@ async fn what_comes_too_late_is_an_answer() {
                 assert_eq!(answer["ok"], true, "{call_} of {status}: {answer}");
                 continue;
             };
-            let told = json!({"ok": false, "late": late, "reason": reason, "status": status});
-            assert_eq!(answer, told, "{call_}");
+            let refusal = json!({"ok": false, "late": late, "reason": reason, "status": status});
+            assert_eq!(answer, refusal, "{call_}");
             assert_eq!(
                 world
                     .get::<String>(id, "concat(status, scheduled_at)")

@@ -37,11 +37,11 @@ async fn row_of_a_sent_message(world: &World, store: &punctual::store::Store) ->
         claim.token.0
     );
     run(&daemon, &arrived).await;
-    let tell = format!(
+    let write = format!(
         "select concat(refusal, words) from punctual.write_statuses(array['{}'])",
         sid(&claim)
     );
-    assert_eq!(one::<String>(&daemon, &tell).await, "");
+    assert_eq!(one::<String>(&daemon, &write).await, "");
     let known = store.known_sids(&[&sid(&claim)]).await.unwrap();
     assert!(known.contains(&sid(&claim)), "its own attempt knows it");
     let row: String = one(&world.unseen, "select to_jsonb(m)::text from messages m").await;

@@ -82,9 +82,9 @@ async fn what_a_trigger_of_the_apps_cannot_follow_is_not_sent_and_follows_by_the
             assert_eq!(stands(&world, id).await, "pending 00:00:00 ?", "{change}");
             assert!(!is_claimed(&world, id).await, "{change}");
             // Nobody has waited for the daemon's next look.
-            let told = hears.recv().await;
-            let Some(AsyncMessage::Notification(notice)) = told else {
-                panic!("{told:?}");
+            let heard = hears.recv().await;
+            let Some(AsyncMessage::Notification(notice)) = heard else {
+                panic!("{heard:?}");
             };
             assert_eq!(notice.payload(), "missed");
             let said = notes(&world, id).await;

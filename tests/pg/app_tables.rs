@@ -150,7 +150,7 @@ async fn two_at_once_make_one_conversation() {
     assert_eq!(one::<i64>(&world.user, n).await, 20_020);
 }
 
-/// What the app did to its tables, what it says then, and how it is mended.
+/// What the app did to its tables, what it says then, and how it is fixed.
 const BROKEN: &[(&str, &str, &str)] = &[
     (
         "create function no() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
@@ -207,7 +207,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
 async fn whatever_the_app_refuses_the_outcome_stands_and_the_row_comes_later() {
     let world = World::new().await;
     let store = store(&world);
-    for (breaks, says, mends) in BROKEN {
+    for (breaks, says, fix) in BROKEN {
         run(&world.unseen, breaks).await;
         let claim = claimed(&world, &store, "", "").await;
         let done = store.record(&[&accepted(&claim)]).await;
@@ -231,7 +231,7 @@ async fn whatever_the_app_refuses_the_outcome_stands_and_the_row_comes_later() {
         let put_off =
             "select attempts = 1 and next_attempt_at > clock_timestamp() from punctual.outbox";
         assert!(one::<bool>(&world.unseen, put_off).await, "{breaks}");
-        run(&world.unseen, mends).await;
+        run(&world.unseen, fix).await;
         assert_eq!(retried(&world, &store).await, 1, "{breaks}");
         assert!(waiting(&world).await.is_empty());
         conversation(&world, &claim).await;
@@ -274,7 +274,7 @@ async fn a_refused_row_holds_up_none_of_its_group() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_gone_is_found_anew_and_a_held_one_waited_for() {
+async fn a_conversation_that_is_gone_is_found_again_and_a_locked_one_waited_for() {
     let world = World::new().await;
     let store = store(&world);
     // Without a foreign key an id may name nothing.

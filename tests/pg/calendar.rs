@@ -148,7 +148,7 @@ async fn what_is_deleted_and_comes_again_takes_its_reminders_along() {
         "its time would be over"
     );
     assert_eq!(world.get::<String>(by_hand, "cancel_reason").await, "no");
-    // Told once, however often it is synced; and nothing is left of it.
+    // Noted once, however often it is synced; and nothing is left of it.
     let said = notes(&world, sent).await;
     assert_eq!(
         said,
@@ -236,15 +236,15 @@ async fn a_role_with_no_right_on_messages_moves_them_and_is_heard() {
             .get::<bool>(id, "scheduled_at > now() + interval '1 hour'")
             .await
     );
-    let told = async {
+    let heard = async {
         loop {
             if let Some(AsyncMessage::Notification(notice)) = hears.recv().await {
                 break notice.payload().to_owned();
             }
         }
     };
-    let told = tokio::time::timeout(Duration::from_secs(10), told).await;
-    assert_eq!(told.expect("a notice"), format!("ids {id}"));
+    let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+    assert_eq!(heard.expect("a notice"), format!("ids {id}"));
     run(
         &world.unseen,
         "drop owned by calendar_only; drop role calendar_only",

@@ -335,11 +335,11 @@ async fn a_webhook_without_a_url_fails_alone_unless_such_rows_are_refused() {
     run(&world.user, insert).await;
     assert_eq!(one::<i64>(&world.unseen, failed).await, 2);
     assert_eq!(one::<i64>(&world.unseen, pending).await, 2);
-    let told = "select error_message from scheduled_messages where message_type = 'other'";
-    let told: String = one(&world.unseen, told).await;
+    let error = "select error_message from scheduled_messages where message_type = 'other'";
+    let error: String = one(&world.unseen, error).await;
     assert!(
-        told.contains("PUNCTUAL_WEBHOOK_URLS for the message_type \"other\""),
-        "{told}"
+        error.contains("PUNCTUAL_WEBHOOK_URLS for the message_type \"other\""),
+        "{error}"
     );
     // With its type known it is sent once it is set back.
     let again = "update scheduled_messages set status = 'pending', message_type = 'job' where message_type = 'other'";

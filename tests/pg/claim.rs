@@ -73,7 +73,7 @@ async fn what_is_won_is_what_the_row_says() {
 
 /// The window, a read, a claim, and what is left after a record: all say which way a row goes.
 #[tokio::test]
-async fn whoever_tells_of_a_row_tells_its_lane() {
+async fn whatever_returns_a_row_returns_its_lane() {
     let world = World::new().await;
     let store = store(&world);
     for (word, channel) in [
@@ -117,7 +117,7 @@ async fn whoever_tells_of_a_row_tells_its_lane() {
 }
 
 #[tokio::test]
-async fn who_loses_is_told_why() {
+async fn who_loses_learns_why() {
     let world = World::new().await;
     let (ours, theirs) = (store(&world), store(&world));
     for (status, state) in [
@@ -290,7 +290,7 @@ async fn the_ledger_counts_up_and_what_was_unsent_costs_nothing() {
         let back = record(&claims[0], punctual::settle::Settlement::returned("test"));
         store.record(&[&back]).await.unwrap();
     }
-    // The user's put-back starts the attempts anew, the ledger goes on.
+    // The user's put-back starts the attempts from zero, the ledger goes on.
     run(
         &world.user,
         "update scheduled_messages set status = 'cancelled'",

@@ -89,7 +89,7 @@ async fn what_was_committed_survives_either_restart_on_the_same_port() {
     assert_eq!(server.port(), port);
 }
 
-/// Tells [`victim`], in a process of its own, what it is for.
+/// Says what [`victim`], in a process of its own, is for.
 const VICTIM: &str = "PUNCTUAL_TEST_VICTIM";
 
 fn victim_for(purpose: &str) -> Command {

@@ -141,7 +141,7 @@ async fn each_figure_is_the_one_that_is_computed_by_hand() {
         "where days_ago between -1 and 1 order by days_ago, user_id, campaign_id",
     )
     .await;
-    let told: Vec<_> = of_all
+    let counts: Vec<_> = of_all
         .iter()
         .map(|r| {
             (
@@ -150,7 +150,7 @@ async fn each_figure_is_the_one_that_is_computed_by_hand() {
             )
         })
         .collect();
-    assert_eq!(told, [(-1, 1), (0, 13), (0, 1), (0, 1), (1, 1)]);
+    assert_eq!(counts, [(-1, 1), (0, 13), (0, 1), (0, 1), (1, 1)]);
     // A message that is deferred counts on the day to which it is.
     run(&world.unseen, "update scheduled_messages set deferred_until = now() + interval '2 days' where status = 'pending'").await;
     let moved = rows(&world.user, "where scheduled = 1 and days_ago = -2").await;

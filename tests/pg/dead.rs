@@ -88,8 +88,8 @@ async fn what_is_too_late_is_cancelled_with_its_reason() {
         let is_expired = expired == [MessageId(id)];
         assert_eq!(is_expired, becomes == "cancelled");
         if is_expired {
-            let told = "cancelled_at is not null and cancel_reason ~ '^too late: .*more than the 3600 s allowed$'";
-            assert!(world.get::<bool>(id, told).await, "{at}");
+            let reason = "cancelled_at is not null and cancel_reason ~ '^too late: .*more than the 3600 s allowed$'";
+            assert!(world.get::<bool>(id, reason).await, "{at}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Messages in doubt, and messages of which nothing is heard: what the provider says when it is
+//! Unconfirmed messages, and messages of which nothing is heard: what the provider says when it is
 //! asked, against a stand-in that really took them or did not.
 
 use punctual::provider::Providers;
@@ -233,7 +233,7 @@ async fn the_list_proves_what_the_answer_did_not() {
 }
 
 #[tokio::test]
-async fn two_equal_texts_are_told_apart_by_nobody() {
+async fn two_equal_texts_are_distinguished_by_nobody() {
     let case = Case::new().await;
     let (one, other) = (case.row_of("twins").await, case.row_of("twins").await);
     case.sends(one, LOST_ANSWER).await;

@@ -46,11 +46,11 @@ fn erase(id: Uuid) -> String {
 }
 
 /// Whether number or text stands anywhere in the row or in schema `punctual`.
-async fn is_told(world: &World) -> Vec<String> {
+async fn kept_in(world: &World) -> Vec<String> {
     let tables = "select c.oid::regclass::text from pg_class c
                    where c.relkind = 'r' and (c.relnamespace = 'punctual'::regnamespace
                                               or c.oid = 'public.scheduled_messages'::regclass)";
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for row in world.unseen.query(tables, &[]).await.unwrap() {
         let table: String = row.get(0);
         let sql = format!(
@@ -59,10 +59,10 @@ async fn is_told(world: &World) -> Vec<String> {
                                 or t::text like '%' || encode(sha256('{TEXT}'), 'hex') || '%')"
         );
         if one::<bool>(&world.unseen, &sql).await {
-            told.push(table);
+            found.push(table);
         }
     }
-    told
+    found
 }
 
 #[tokio::test]
@@ -80,9 +80,9 @@ async fn nothing_of_number_or_text_is_left() {
             let settled = "update punctual.attempts set outcome = 'unknown', settled_by = 'x' where outcome is null";
             run(&world.unseen, settled).await;
         }
-        assert_eq!(is_told(&world).await.len(), 4, "{status}");
+        assert_eq!(kept_in(&world).await.len(), 4, "{status}");
         run(&world.user, &erase(id)).await;
-        assert_eq!(is_told(&world).await, Vec::<String>::new(), "{status}");
+        assert_eq!(kept_in(&world).await, Vec::<String>::new(), "{status}");
         assert_eq!(world.status(id).await, status);
         // Its sid and its day stay provable, and it is not tried again whatever is reported of it.
         let proof = format!(
@@ -139,9 +139,9 @@ async fn of_a_row_that_was_deleted_the_ledger_is_erased() {
         &format!("delete from scheduled_messages where id = '{id}'"),
     )
     .await;
-    assert!(!is_told(&world).await.is_empty());
+    assert!(!kept_in(&world).await.is_empty());
     run(&world.user, &erase(id)).await;
-    assert_eq!(is_told(&world).await, Vec::<String>::new());
+    assert_eq!(kept_in(&world).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn only_who_was_allowed_to_may_erase() {
     )
     .await;
     run(&app, &format!("select erase_message('{id}')")).await;
-    assert_eq!(is_told(&world).await, Vec::<String>::new());
+    assert_eq!(kept_in(&world).await, Vec::<String>::new());
 }
 
 /// Columns of schema `punctual` that can hold any text, and why none of them holds a number or a text of a
@@ -336,7 +336,7 @@ async fn a_recipient_is_forgotten_and_nobody_else() {
     assert_eq!(forgotten.erased, 3);
     assert_eq!(forgotten.kept, [MessageId(pending)]);
     assert_eq!(world.get::<String>(other, "body").await, "bye");
-    let mut where_kept = is_told(&world).await;
+    let mut where_kept = kept_in(&world).await;
     where_kept.retain(|table| table == "punctual.suppressions" || table == "scheduled_messages");
     assert_eq!(
         where_kept.len(),
@@ -353,7 +353,7 @@ async fn a_recipient_is_forgotten_and_nobody_else() {
         (1, 0, 1)
     );
     assert_eq!(
-        is_told(&world).await,
+        kept_in(&world).await,
         [] as [String; 0],
         "nowhere, not among the opt-outs either"
     );

@@ -136,10 +136,10 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
     assert!(around.rules_are_known);
     assert_eq!(around.instances[0].state.as_ref(), Some(&published));
     let known = subjects(&world.user, &all, &around).await.unwrap();
-    let told = forecasts(&world.user, &all, &other).await.unwrap();
+    let foreseen = forecasts(&world.user, &all, &other).await.unwrap();
     assert_eq!(known.len(), all.len());
 
-    let of_stopped = told.of(MessageId(stopped)).unwrap();
+    let of_stopped = foreseen.of(MessageId(stopped)).unwrap();
     let is = (of_stopped.step.outcome, of_stopped.step.reason);
     assert_eq!(is, (Outcome::Cancel, Some("opted_out")), "{of_stopped}");
     assert!(matches!(
@@ -163,7 +163,7 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
         let is_taken = matches!(won.facts.limit, Limit::Taken { .. } | Limit::Over { .. });
         assert_eq!(subject.is_limited, is_taken, "{name:?}");
         let verdict = policy::judge(&won, &rules(), &capabilities(), around.now.max(won.due));
-        let forecast = told.of(id).unwrap();
+        let forecast = foreseen.of(id).unwrap();
         assert_eq!(
             forecast.step.outcome,
             outcome(&verdict),
@@ -204,8 +204,8 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
         "only the claim did"
     );
     // Nothing of this is pending any more.
-    let told = forecasts(&world.user, &all, &other).await.unwrap();
-    assert!(all.iter().all(|id| told.of(*id).is_none()));
+    let foreseen = forecasts(&world.user, &all, &other).await.unwrap();
+    assert!(all.iter().all(|id| foreseen.of(*id).is_none()));
 }
 
 #[tokio::test]
@@ -256,15 +256,20 @@ async fn what_stands_before_the_claim_is_read_too() {
     );
 
     store.instance_start().await.unwrap();
-    let told = forecasts(&world.user, &all, &assumed()).await.unwrap();
-    let about = |id| told.of(id).unwrap().to_string();
+    let foreseen = forecasts(&world.user, &all, &assumed()).await.unwrap();
+    let about = |id| foreseen.of(id).unwrap().to_string();
     assert!(
         about(of_user).contains("(user, by ann: complaint)"),
         "{}",
         about(of_user)
     );
-    assert_eq!(told.of(waits).unwrap().step.reason, Some("attempt_open"));
-    let known = subjects(&world.user, &turns, &told.around).await.unwrap();
+    assert_eq!(
+        foreseen.of(waits).unwrap().step.reason,
+        Some("attempt_open")
+    );
+    let known = subjects(&world.user, &turns, &foreseen.around)
+        .await
+        .unwrap();
     let places = turns.iter().map(|id| {
         let own = known.iter().find(|known| known.claim.id == *id).unwrap();
         own.pace.as_ref().unwrap().turn.map(|turn| turn.ahead)
@@ -289,13 +294,13 @@ async fn what_stands_before_the_claim_is_read_too() {
             &format!("update punctual.instances set {silence}"),
         )
         .await;
-        let told = forecasts(&world.user, &all, &assumed()).await.unwrap();
+        let foreseen = forecasts(&world.user, &all, &assumed()).await.unwrap();
         assert_eq!(
-            told.of(of_user).unwrap().step.reason,
+            foreseen.of(of_user).unwrap().step.reason,
             Some("no_daemon"),
             "{silence}"
         );
-        assert!(told.around.rules_are_known && told.around.heard_at.is_some());
+        assert!(foreseen.around.rules_are_known && foreseen.around.heard_at.is_some());
     }
 }
 
@@ -340,11 +345,11 @@ async fn a_sender_with_a_rate_sends_one_after_the_other(world: &World, paced: Me
         (Some(0), 0, 1, true),
     ];
     assert_eq!(places, expected);
-    let told = forecasts(&world.user, &rated, &assumed()).await.unwrap();
-    let about = told.of(rated[2]).unwrap();
+    let foreseen = forecasts(&world.user, &rated, &assumed()).await.unwrap();
+    let about = foreseen.of(rated[2]).unwrap();
     let says = "waits for the rate of sender +15•••09, behind 2 others; then it will be sent at";
     assert!(about.to_string().contains(says), "{about}");
-    let of_both = &told.of(paced).unwrap().unknown;
+    let of_both = &foreseen.of(paced).unwrap().unknown;
     let others = "how many other messages of its sender are sent before it";
     assert!(of_both.contains(&others), "{of_both:?}");
 }

@@ -68,7 +68,7 @@ async fn past_the_point_a_row_is_refused_in_a_plain_sentence() {
         let said = refused(&world.user, &sql).await;
         assert_eq!(said, format!("message {id} {why}"), "{sql}");
         assert_eq!(world.status(id).await, status);
-        // Whoever asks for pending rows only is told by the number of rows.
+        // Whoever asks for pending rows only learns it by the number of rows.
         assert_eq!(
             count(&world.user, &format!("{sql} and status = 'pending'"), &[]).await,
             0
@@ -313,7 +313,7 @@ async fn the_users_word_drops_deferral_backoff_and_attempts() {
                  and requeued_at between clock_timestamp() - interval '1 minute' and clock_timestamp()";
     let clean = "error_message is null and error_code is null and cancel_reason is null
                  and cancelled_at is null and sent_at is null and twilio_sid is null";
-    for (status, set, starts_anew) in [
+    for (status, set, starts_over) in [
         (
             "pending",
             "scheduled_at = scheduled_at + interval '1 s'",
@@ -344,13 +344,13 @@ async fn the_users_word_drops_deferral_backoff_and_attempts() {
             world
                 .get::<bool>(id, &format!("coalesce({fresh}, false)"))
                 .await,
-            starts_anew,
+            starts_over,
             "{status} {set}"
         );
         let cleaned: bool = world.get(id, clean).await;
         assert_eq!(
             cleaned,
-            status != "pending" && starts_anew,
+            status != "pending" && starts_over,
             "{status} {set}"
         );
     }

@@ -130,7 +130,7 @@ async fn what_the_history_before_answers_is_not_ours() {
     let error = claimed.unwrap_err();
     assert!(
         !error.is_refusal(),
-        "it may stand in the history before: {error}"
+        "it may be in the history before: {error}"
     );
     one.store.instance_start().await.unwrap();
     won(&one.store, &ids[2..]).await;

@@ -128,7 +128,7 @@ async fn neither_a_herd_nor_two_daemons_exceed_it() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_gives_its_place_back_once() {
+async fn what_was_not_sent_returns_its_quota_once() {
     let world = World::new().await;
     user(&world, USER, 1).await;
     let store = store(&world);
@@ -154,7 +154,7 @@ async fn what_was_not_sent_gives_its_place_back_once() {
         )
         .await;
     }
-    // Nobody knows whether that one was sent: it keeps its place.
+    // It is unknown whether that one was sent: it keeps its quota.
     let claims = won(&store, &[id]).await;
     let unknown = Settlement::of(
         punctual::settle::SendResult {
@@ -318,7 +318,7 @@ async fn the_apps_count_and_ours_are_one_limit_from_claim_to_claim() {
     assert_eq!(taken(&world, USER).await, 3);
 }
 
-/// The database asks by instant; what it was told is what the daemon reckons.
+/// The database asks by instant; what it was given is what the daemon computes.
 #[tokio::test]
 async fn a_day_is_the_recipients() {
     each_day_is_the_recipients(World::new().await).await;

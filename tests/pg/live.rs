@@ -40,7 +40,7 @@ struct Writer {
     longest: Duration,
 }
 
-/// Inserts and edits as the app does, one after the other, until told to stop.
+/// Inserts and edits as the app does, one after the other, until asked to stop.
 async fn write(db: &TestDb, stop: CancellationToken) -> Writer {
     let client = session_as(db, "live_app").await;
     let mut writer = Writer {

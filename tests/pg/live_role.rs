@@ -159,8 +159,8 @@ async fn a_role_that_cannot_see_or_write_is_refused_at_the_start_by_what_it_lack
         );
         let migrator = Migrator::embedded();
         // Boxed, because each case would hold one.
-        let mended = Box::pin(migrator.grant(db.dsn(), "live_blind")).await;
-        assert!(!mended.unwrap().is_empty(), "{change}");
+        let granted = Box::pin(migrator.grant(db.dsn(), "live_blind")).await;
+        assert!(!granted.unwrap().is_empty(), "{change}");
         let dsn = dsn_as(&db, "live_blind").await;
         Box::pin(migrator.check(&dsn)).await.unwrap();
     };
@@ -197,7 +197,7 @@ async fn a_role_that_cannot_see_or_write_is_refused_at_the_start_by_what_it_lack
 }
 
 #[tokio::test]
-async fn whom_row_level_security_spares_or_a_policy_names_is_let_in() {
+async fn whom_row_level_security_spares_or_a_policy_names_is_accepted() {
     let db = app_with(4).await;
     let migrator = Migrator::embedded();
     migrator.run(db.dsn()).await.unwrap();

@@ -16,9 +16,9 @@ const BASE: &str = "create table scheduled_messages (
 async fn check(db: &TestDb, change: &str, said: &[&str]) {
     let client = db.client().await;
     // Cheaper than a database for each.
-    let anew =
+    let empty =
         "drop schema if exists punctual cascade; drop schema public cascade; create schema public";
-    client.batch_execute(anew).await.unwrap();
+    client.batch_execute(empty).await.unwrap();
     client.batch_execute(BASE).await.unwrap();
     client.batch_execute(change).await.unwrap();
     let outcome = Migrator::embedded().run(db.dsn()).await;

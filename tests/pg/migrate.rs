@@ -15,7 +15,7 @@ const TWO: File<'_> = File {
 };
 const TRIGGER: File<'_> = File {
     name: "triggers/one.sql",
-    sql: "create or replace function tell() returns int language sql as 'select 1';",
+    sql: "create or replace function answer() returns int language sql as 'select 1';",
 };
 
 async fn run(
@@ -130,12 +130,12 @@ async fn a_changed_trigger_file_applies_again() {
     let db = TestDb::empty().await;
     run(&db, &[], &[TRIGGER]).await.unwrap();
     let changed = File {
-        sql: "create or replace function tell() returns int language sql as 'select 2';",
+        sql: "create or replace function answer() returns int language sql as 'select 2';",
         ..TRIGGER
     };
     let second = run(&db, &[], &[changed]).await.unwrap();
     assert_eq!(second, report(&[], &[changed]));
-    assert_eq!(count(&db, "select tell()::bigint").await, 2);
+    assert_eq!(count(&db, "select answer()::bigint").await, 2);
     assert_eq!(run(&db, &[], &[changed]).await.unwrap(), Report::default());
 }
 
@@ -167,7 +167,7 @@ async fn a_program_runs_on_a_newer_schema_until_that_says_that_it_is_too_old() {
     let older = of(&[ONE], &[TRIGGER], 1);
     older.run(db.dsn()).await.unwrap();
     let changed = File {
-        sql: "create or replace function tell() returns int language sql as 'select 2';",
+        sql: "create or replace function answer() returns int language sql as 'select 2';",
         ..TRIGGER
     };
     let newer = of(&[ONE, TWO], &[changed], 2);
@@ -178,7 +178,7 @@ async fn a_program_runs_on_a_newer_schema_until_that_says_that_it_is_too_old() {
     let error = older.run(db.dsn()).await.unwrap_err();
     assert!(matches!(error, MigrateError::Newer { .. }), "{error:?}");
     assert_eq!(
-        count(&db, "select tell()::bigint").await,
+        count(&db, "select answer()::bigint").await,
         2,
         "not brought back"
     );
@@ -230,12 +230,12 @@ async fn a_failing_file_names_its_line_and_leaves_nothing() {
         0
     );
     // What came before it stands, and the next run goes on from there.
-    let mended = File {
+    let fixed = File {
         sql: "create table half (n int)",
         ..wrong
     };
-    let report_of_next = run(&db, &[ONE, mended], &[]).await.unwrap();
-    assert_eq!(report_of_next, report(&[mended], &[]));
+    let report_of_next = run(&db, &[ONE, fixed], &[]).await.unwrap();
+    assert_eq!(report_of_next, report(&[fixed], &[]));
 }
 
 #[tokio::test]
@@ -360,7 +360,7 @@ async fn a_trigger_that_somebody_dropped_comes_back() {
         true,
     )
     .await;
-    // As an app does that makes its table anew.
+    // As an app does that makes its table again.
     check(
         "drop table task_calendar_events;
          create table task_calendar_events (calendar_event_id text, user_id uuid)",

@@ -90,14 +90,14 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
         assert_eq!(store.follow_missed(25).await.unwrap(), 1);
         assert_eq!(moved(&world, id).await, stands, "{by:?} {more}");
         if by.len() == 1 {
-            let anew = "deferred_until is null and attempts = 0 and version > 0";
-            assert!(world.get::<bool>(id, anew).await);
+            let fresh = "deferred_until is null and attempts = 0 and version > 0";
+            assert!(world.get::<bool>(id, fresh).await);
         }
-        // Only what is near is told of.
+        // Only what is near is notified.
         if *by == ["-1 hour"] {
-            let told = tokio::time::timeout(Duration::from_secs(10), hears.recv()).await;
-            let Ok(Some(AsyncMessage::Notification(notice))) = told else {
-                panic!("{told:?}");
+            let heard = tokio::time::timeout(Duration::from_secs(10), hears.recv()).await;
+            let Ok(Some(AsyncMessage::Notification(notice))) = heard else {
+                panic!("{heard:?}");
             };
             assert_eq!(notice.payload(), format!("ids {id}"));
         }
@@ -215,7 +215,7 @@ async fn what_was_on_its_way_follows_if_it_comes_back() {
             } else {
                 assert_eq!((followed, waiting(&world).await), (0, 1), "{case}");
                 assert_eq!(world.status(id).await, becomes, "{case}");
-                // What was sent is not waited for for ever, what is in doubt is.
+                // What was sent is not waited for for ever, what is unconfirmed is.
                 let old =
                     "update punctual.missed_event_changes set noted_at = now() - interval '4 days'";
                 run(&world.unseen, old).await;
@@ -277,7 +277,7 @@ async fn the_note_names_what_a_message_has_followed() {
 }
 
 #[tokio::test]
-async fn what_the_table_refuses_holds_nobody_up_and_is_asked_again_later() {
+async fn what_the_table_refuses_holds_nobody_up_and_is_tried_again_later() {
     let world = World::new().await;
     let store = store(&world);
     let stays = reminded(&world, "").await;
@@ -407,8 +407,8 @@ async fn what_was_put_back_after_a_doubt_comes_again_with_its_event_and_of_one_k
             "free pending, hello cancelled, newer pending"
         );
         let said = notes(&world, id).await;
-        let told = said.iter().filter(|note| note.contains("same dedup_key"));
-        assert_eq!(told.count(), 1, "{said:?}");
+        let noted = said.iter().filter(|note| note.contains("same dedup_key"));
+        assert_eq!(noted.count(), 1, "{said:?}");
         run(&world.user, "delete from task_calendar_events").await;
         assert_eq!(world.tally().await, "cancelled 3");
     }

@@ -109,7 +109,7 @@ async fn a_row_in_anothers_hands_is_as_pending_as_before_until_they_are_done() {
     run(&world.user, "rollback").await;
 }
 
-/// Writes all rows again and again, from the last to the first, until told to stop.
+/// Writes all rows again and again, from the last to the first, until asked to stop.
 async fn write_backwards(
     world: &World,
     ids: Vec<Uuid>,

@@ -77,9 +77,9 @@ const ALL: &str = "select array_agg(id) from scheduled_messages";
 const EMPTY: &str = "delete from scheduled_messages";
 
 #[tokio::test]
-async fn an_insert_is_told_if_it_is_near_and_pending() {
+async fn an_insert_is_notified_if_it_is_near_and_pending() {
     let mut l = Listening::new().await;
-    for (rows, told) in [
+    for (rows, notified) in [
         ("now() + interval '1 h 59 min', 'pending'", 1),
         ("now() + interval '2 h 1 min', 'pending'", 0),
         ("now() - interval '10 years', 'pending'", 1),
@@ -97,13 +97,13 @@ async fn an_insert_is_told_if_it_is_near_and_pending() {
     ] {
         run(&l.world.unseen, EMPTY).await;
         let said = l.insert(rows).await;
-        if told == 0 {
+        if notified == 0 {
             assert!(said.is_empty(), "{rows}: {said:?}");
             continue;
         }
         let near = "select array_agg(id) from scheduled_messages where scheduled_at < now() + interval '2 h'";
         let ids: Vec<Uuid> = one(&l.world.user, near).await;
-        assert_eq!(ids.len(), told, "{rows}");
+        assert_eq!(ids.len(), notified, "{rows}");
         names(&said, &ids);
     }
 }
@@ -130,9 +130,9 @@ async fn too_many_to_name_are_one_word_however_many() {
 }
 
 #[tokio::test]
-async fn an_update_is_told_by_how_it_was_and_how_it_is() {
+async fn an_update_is_notified_by_how_it_was_and_how_it_is() {
     let mut l = Listening::new().await;
-    for (status, at, set, told) in [
+    for (status, at, set, notified) in [
         ("pending", "'infinity'", "scheduled_at = now()", true),
         ("pending", "now()", "scheduled_at = 'infinity'", true),
         ("pending", "now()", "body = 'other'", true),
@@ -159,7 +159,7 @@ async fn an_update_is_told_by_how_it_was_and_how_it_is() {
         let said = l
             .said(&format!("update scheduled_messages set {set}"))
             .await;
-        if told {
+        if notified {
             names(&said, &[id]);
         } else {
             assert!(said.is_empty(), "{status} {at} {set}: {said:?}");
@@ -211,7 +211,7 @@ async fn one_notice_a_statement_however_it_is_made() {
         ids[0], ids[1]
     );
     names(&l.said(&both).await, &ids[..2]);
-    // Changed and gone before anybody was told.
+    // Changed and gone before anybody was notified.
     let undone = "begin; delete from scheduled_messages; rollback";
     assert!(l.said(undone).await.is_empty());
     names(&l.said(EMPTY).await, &ids);

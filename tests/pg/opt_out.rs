@@ -193,7 +193,7 @@ async fn what_the_provider_refuses_as_opted_out_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_tells_of_an_opt_out_is_remembered_too() {
+async fn a_receipt_that_reports_an_opt_out_is_remembered_too() {
     let world = World::new().await;
     let pending = world.insert(TO, Some(FROM)).await;
     world.call("undelivered", "21610").await;

@@ -102,7 +102,7 @@ async fn late_proof_is_merged_into_every_state_but_delivered() {
     }
 }
 
-/// What began counts as late once; what was released before it began does not, and a new wish starts anew.
+/// What began counts as late once; what was released before it began does not, and a new wish starts over.
 #[tokio::test]
 async fn a_claim_says_whether_a_request_began_before() {
     let world = World::new().await;
@@ -324,7 +324,7 @@ async fn proof_counts_though_the_ledger_has_lost_the_claim() {
 /// What was sent stays known, whether its row came back with the backup or not; the same message
 /// by another token is no second one, and a second message is one.
 #[tokio::test]
-async fn what_the_ledger_regains_has_its_number_and_is_told_from_others() {
+async fn what_the_ledger_recovers_has_its_number_and_is_distinguished_from_others() {
     let world = World::new().await;
     let store = store(&world);
     let claim = claimed(&world, &store).await;

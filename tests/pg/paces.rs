@@ -136,7 +136,7 @@ async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next()
     let due = waits(&theirs, pace).await;
     assert_eq!((due.at, &due.lane), (claimed.next, &LaneKey::default()));
     assert_eq!((&*due.scope, due.what), ("campaign", CAMPAIGN.to_string()));
-    // Who asks for the message itself is told of its pace.
+    // Who asks for the message itself learns its pace.
     match claim(&theirs, &[later]).await.remove(0) {
         ClaimResponse::Paced(RowState::Pending {
             pace: Some(own), ..
@@ -255,7 +255,7 @@ async fn what_is_locked_is_passed_over_and_what_may_not_be_sent_takes_no_slot() 
 }
 
 #[tokio::test]
-async fn a_slot_that_no_request_used_is_given_back_while_it_is_the_latest() {
+async fn a_slot_that_no_request_used_is_returned_while_it_is_the_latest() {
     let world = World::new().await;
     let store = store(&world);
     let pace = paced(&world).await;
@@ -393,7 +393,7 @@ async fn an_outage_after_a_pause_counts_from_its_end() {
     assert_eq!(won(&store, pace).await.claim.wanted_at, slot);
 }
 
-/// Nobody would win it, so that a daemon that is told of it would ask again and again.
+/// Nobody would win it, so that a daemon that is notified of it would ask again and again.
 #[tokio::test]
 async fn what_no_claim_takes_is_not_reported_as_due() {
     let world = World::new().await;

@@ -565,8 +565,8 @@ async fn a_part_that_was_open_before_a_restore_is_followed_by_none_that_is_out_o
 
     hears(&store, &claim, Delivery::Sent).await;
     assert_eq!(row(&world, uncertain).await, "pending 1/3 attempts=0");
-    let is_anew: bool = world.get(uncertain, "next_attempt_at is not null").await;
-    assert!(!is_anew);
+    let is_retried: bool = world.get(uncertain, "next_attempt_at is not null").await;
+    assert!(!is_retried);
     assert_eq!(looked_up().await, []);
 }
 

@@ -427,7 +427,7 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
         "truncate punctual.pauses; truncate punctual.paces",
     )
     .await;
-    let told = async |of| {
+    let history = async |of| {
         let changes = changes(&world.user, of).await.unwrap();
         let value = |of: &Option<serde_json::Value>, key: &str| {
             of.as_ref()
@@ -451,7 +451,7 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
         line.collect::<Vec<_>>()
     };
     assert_eq!(
-        told(HistoryOf::Pauses).await,
+        history(HistoryOf::Pauses).await,
         [
             "insert by ann: - → a test",
             "update by bob: a test → none",
@@ -463,7 +463,7 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
         ]
     );
     assert_eq!(
-        told(HistoryOf::Paces).await,
+        history(HistoryOf::Paces).await,
         [
             "insert by role: - → 00:00:02",
             "update by role: 00:00:02 → 00:00:03",

@@ -75,7 +75,7 @@ async fn what_the_tables_say_comes_with_the_claim() {
 }
 
 #[tokio::test]
-async fn of_whom_nothing_is_known_nothing_is_told() {
+async fn of_whom_nothing_is_known_nothing_is_returned() {
     let world = World::new().await;
     let at = |facts: &Facts| Facts {
         scheduled_at: facts.scheduled_at,
@@ -158,7 +158,7 @@ async fn tables_of_another_shape_are_read_as_far_as_they_can_be() {
         (chosen.quiet_hours, chosen.timezone.as_deref()),
         (None, Some("UTC"))
     );
-    // Whose time zone the calendar has nobody knows.
+    // Whose time zone the calendar has is unknown.
     assert_eq!(read.event, Event::None);
     let template = read.template.unwrap();
     assert_eq!(

@@ -23,7 +23,7 @@ const OTHERS: u64 = 20_000;
 /// Blocks that any statement may need, whatever it is asked: the roots of the indexes it opens.
 const FIXED: u64 = 30;
 
-/// Executions after which a function's statement is no longer planned anew.
+/// Executions after which a function's statement is no longer planned again.
 const PLANNED: usize = 6;
 
 /// Every statement of the store, by room and file.
@@ -87,14 +87,14 @@ async fn a_grown_table_makes_no_statement_dearer() {
     run(&world.unseen, include_str!("plans/names.sql")).await;
     had_a_rate(&world).await;
     let statements = statements();
-    let told: BTreeSet<&str> = DAEMON.iter().map(|case| case.name).collect();
+    let named: BTreeSet<&str> = DAEMON.iter().map(|case| case.name).collect();
     let there: BTreeSet<&str> = statements
         .iter()
         .map(|(name, _)| name.as_str())
         .filter(|name| !APART.iter().any(|apart| name.starts_with(apart)))
         .collect();
     assert_eq!(
-        told, there,
+        named, there,
         "a statement has no case, or a case no statement"
     );
 

@@ -165,7 +165,7 @@ const SOON: Duration = Duration::from_secs(60);
 const LATE: Duration = ABSENT_AFTER;
 
 #[tokio::test]
-async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
+async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_cleared_late() {
     let case = Case::new().await;
     let (sent, not) = (case.row("it was sent").await, case.row("it was not").await);
     case.set(not, "to_number = ' +13105550199'").await;
@@ -178,8 +178,8 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     let [entry] = &ledger(&case.world, sent).await[..] else {
         panic!("one attempt");
     };
-    let (sid, told): (String, &str) = (entry.get("provider_sid"), entry.get("outcome"));
-    assert_eq!(told, "accepted");
+    let (sid, outcome): (String, &str) = (entry.get("provider_sid"), entry.get("outcome"));
+    assert_eq!(outcome, "accepted");
     assert_eq!(sid, case.world.get::<String>(sent, "twilio_sid").await);
     let known = "select count(*) from messages m, punctual.attempts a where m.twilio_sid = a.provider_sid
                   and a.recovered and a.next_lookup_at is not null and a.started_at < a.claimed_at + interval '1 s'";
@@ -192,7 +192,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     let looked = case.look(LATE).await;
     assert_eq!(looked.unsent, [MessageId(not)]);
     assert!(looked.is_over());
-    // What was let go is not asked about again.
+    // What was cleared is not looked up again.
     let asked = case.twilio.book().others().len();
     let case = Case {
         free: [MessageId(not)].into(),
@@ -237,18 +237,18 @@ async fn twins_are_settled_if_as_many_are_listed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_stays_held_and_says_why() {
+async fn what_cannot_be_known_stays_held_and_says_why() {
     let case = Case::new().await;
     // Its user edited it after the backup: what was sent reads otherwise.
     let edited = case.row("as it was sent").await;
     case.sent_and_forgotten(edited).await;
     case.set(edited, "body = 'as the backup has it'").await;
-    // Of a template nobody knows the text.
+    // The text of a template is unknown.
     let template = case.row("of a template").await;
     case.set(template, "to_number = '+13105550177'").await;
     case.sent_and_forgotten(template).await;
     case.set(template, "template_vars = '{}'").await;
-    // In doubt, with the same text: the message may be either's.
+    // Unconfirmed, with the same text: the message may be either's.
     let (doubtful, twin) = (case.row("rival").await, case.row("rival").await);
     for id in [doubtful, twin] {
         case.set(id, "to_number = '+13105550188'").await;
@@ -316,7 +316,7 @@ async fn what_the_app_or_another_instance_sent_is_nobody_elses_proof() {
 }
 
 #[tokio::test]
-async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked() {
+async fn what_was_written_after_the_hold_and_what_is_no_number_is_cleared_without_a_look_up() {
     let case = Case::new().await;
     let (old, fresh) = (case.row("old").await, case.row("fresh").await);
     let (again, no_number) = (case.row("again").await, case.row("no number").await);
@@ -336,7 +336,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
         limits: RecoveryLimits::default(),
     };
     let found = BTreeSet::from([fresh, again].map(MessageId));
-    // Who cannot be asked tells nothing.
+    // Who cannot be asked shows nothing.
     let looked = reconciler.reconcile(before, &found).await.unwrap();
     assert_eq!(looked.remaining, held([(StayReason::Unasked, 1)]));
     assert_eq!(looked.cleared, found);

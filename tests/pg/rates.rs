@@ -100,7 +100,7 @@ async fn a_burst_goes_at_once_and_then_one_segment_at_a_time() {
         last = Some(paced);
     }
     let last = last.unwrap();
-    // Whoever asks is told when there is room again.
+    // Whoever asks learns when there is room again.
     assert!(take(&store, pace).await.is_none());
     let next = waits_until(&store, pace).await.unwrap();
     assert_eq!(next, last.next);

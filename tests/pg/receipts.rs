@@ -148,16 +148,16 @@ impl World {
     }
 
     pub(crate) async fn call(&self, status: &str, code: &str) {
-        let parameters = told(SID, status, code);
+        let parameters = report(SID, status, code);
         assert_eq!(self.post(&self.ids(), &parameters).await, 204, "{status}");
     }
 
     pub(crate) async fn post_status(&self, query: &str, status: &str) -> u16 {
-        self.post(query, &told(SID, status, "")).await
+        self.post(query, &report(SID, status, "")).await
     }
 
     pub(crate) async fn post_sid(&self, query: &str, sid: &str, status: &str, code: &str) -> u16 {
-        self.post(query, &told(sid, status, code)).await
+        self.post(query, &report(sid, status, code)).await
     }
 
     pub(crate) async fn text(&self, sql: &str) -> String {
@@ -185,7 +185,7 @@ impl World {
     }
 }
 
-fn told<'a>(sid: &'a str, status: &'a str, code: &'a str) -> Vec<(&'a str, &'a str)> {
+fn report<'a>(sid: &'a str, status: &'a str, code: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("MessageSid", sid),
         ("MessageStatus", status),
@@ -258,11 +258,11 @@ const LOST: &str = "failed 30005 undelivered: the number cannot be texted (Code:
 
 #[tokio::test]
 async fn after_our_own_record() {
-    let told = "queued sent delivered";
+    let all = "queued sent delivered";
     check("own", ["sent t", "accepted", "sent", ""]).await;
     check(
         "own queued sent delivered",
-        ["delivered t", "accepted delivered", "delivered", told],
+        ["delivered t", "accepted delivered", "delivered", all],
     )
     .await;
     check(
@@ -390,21 +390,21 @@ async fn what_is_not_known_changes_nothing() {
         format!("?message={other}&token={token}"),
         format!("?message={other}&token={other}"),
     ] {
-        let parameters = told(SID, "delivered", "");
+        let parameters = report(SID, "delivered", "");
         assert_eq!(world.post(&query, &parameters).await, 204, "{query}");
     }
-    let unheard_of = told(OTHER_SID, "delivered", "");
+    let unheard_of = report(OTHER_SID, "delivered", "");
     assert_eq!(world.post("", &unheard_of).await, 204);
-    let unheard_of = told(SID, "teleported", "");
+    let unheard_of = report(SID, "teleported", "");
     assert_eq!(world.post(&world.ids(), &unheard_of).await, 204);
     assert_eq!(world.standing().await, before);
 
-    // Without our ids the sid tells which it is.
-    assert_eq!(world.post("", &told(SID, "delivered", "")).await, 204);
+    // Without our ids the sid shows which it is.
+    assert_eq!(world.post("", &report(SID, "delivered", "")).await, 204);
     assert_eq!(world.standing().await[0], "delivered t");
 }
 
-/// After a restore the ledger has neither claim nor token: the proof enters it anew, and callbacks
+/// After a restore the ledger has neither claim nor token: the proof enters it again, and callbacks
 /// find it, by the ids they carry or, where the proof was the provider's list, by the sid.
 #[tokio::test]
 async fn what_the_ledger_had_lost_is_found_by_callbacks_once_it_is_proven() {
@@ -415,7 +415,7 @@ async fn what_the_ledger_had_lost_is_found_by_callbacks_once_it_is_proven() {
                     update scheduled_messages set status = 'pending'";
         world.app.batch_execute(lost).await.unwrap();
         let query = world.ids();
-        let delivered = told(SID, "delivered", "");
+        let delivered = report(SID, "delivered", "");
         assert_eq!(world.post(&query, &delivered).await, 204);
         let status = "select status from scheduled_messages";
         assert_eq!(world.text(status).await, "pending", "nobody's yet");
@@ -437,7 +437,7 @@ async fn what_the_ledger_had_lost_is_found_by_callbacks_once_it_is_proven() {
 async fn a_second_text_by_one_attempt_is_kept_as_a_contradiction() {
     let world = World::new().await;
     world.accepted().await;
-    let second = told(OTHER_SID, "delivered", "");
+    let second = report(OTHER_SID, "delivered", "");
     assert_eq!(world.post(&world.ids(), &second).await, 204);
     let [row, attempt, messages, receipts] = world.standing().await;
     assert_eq!(
@@ -448,7 +448,7 @@ async fn a_second_text_by_one_attempt_is_kept_as_a_contradiction() {
 }
 
 #[tokio::test]
-async fn a_deleted_row_still_has_its_attempt_told() {
+async fn a_deleted_row_still_has_its_attempt_updated() {
     let world = World::new().await;
     world.accepted().await;
     let delete = "delete from scheduled_messages";
@@ -504,7 +504,7 @@ async fn who_holds_the_row_is_waited_for_by_asking_again() {
     let holder = other.transaction().await.unwrap();
     let hold = "select from scheduled_messages for update";
     holder.query(hold, &[]).await.unwrap();
-    let parameters = told(SID, "delivered", "");
+    let parameters = report(SID, "delivered", "");
     assert_eq!(world.post(&world.ids(), &parameters).await, 503);
     holder.rollback().await.unwrap();
     world.call("delivered", "").await;
@@ -514,7 +514,7 @@ async fn who_holds_the_row_is_waited_for_by_asking_again() {
 #[tokio::test]
 async fn a_flood_of_repeats_leaves_connections_for_others() {
     let world = World::new().await;
-    let parameters = told(SID, "delivered", "");
+    let parameters = report(SID, "delivered", "");
     let query = world.ids();
     let flood = (0..40).map(|_| world.post(&query, &parameters));
     let ids = [world.claim.id];

@@ -1,4 +1,4 @@
-//! What a dead instance left open, given back by whoever has its journal.
+//! What a dead instance left open, released by whoever has its journal.
 
 use punctual::message::{InstanceId, MessageId};
 use punctual::proof::recovery::{LogPosition, NotAccepted};
@@ -55,7 +55,7 @@ async fn check(
 }
 
 #[tokio::test]
-async fn only_what_nothing_certain_is_known_of_is_given_back() {
+async fn only_what_nothing_certain_is_known_of_is_released() {
     let reaped = "outcome = 'unknown', finished_at = now()";
     let begun = "outcome = 'unknown', started_at = now()";
     let (back, unknown) = (Some("returned"), Some("unknown"));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::harness::{dsn, session};
 use crate::rows::{one, run};
 
-/// What is heard until a mark that is notified now; commits are told in their order.
+/// What is heard until a mark that is notified now; commits are heard in their order.
 async fn heard(
     client: &tokio_postgres::Client,
     hears: &mut tokio::sync::mpsc::UnboundedReceiver<AsyncMessage>,
@@ -37,10 +37,10 @@ async fn listening(
     tokio::sync::mpsc::UnboundedReceiver<AsyncMessage>,
 ) {
     let (client, mut connection) = at.connect().await.unwrap();
-    let (tell, hears) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, hears) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
-            if tell.send(message).is_err() {
+            if sender.send(message).is_err() {
                 return;
             }
         }
@@ -97,25 +97,25 @@ async fn unsubscribe(target: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_are_replicated_are_told_of_and_far_ones_are_not() {
+async fn rows_that_are_replicated_are_notified_and_far_ones_are_not() {
     let (server, source) = publisher(&["max_prepared_transactions=2"], MESSAGES).await;
     let at = dsn(&server, "target");
     Migrator::embedded().run(&at).await.unwrap();
     let (target, mut hears) = listening(&at).await;
     subscribe(&server, &target).await;
 
-    let told = vec!["rescan".to_owned()];
+    let rescan = vec!["rescan".to_owned()];
     for (change, there, expected) in [
         (
             "insert into scheduled_messages (to_number, body, scheduled_at)
              select '+15550100001', 'x', now() + n * interval '1 minute' from generate_series(1, 3) n",
             "select count(*) = 3 from scheduled_messages",
-            &told,
+            &rescan,
         ),
         (
             "update scheduled_messages set scheduled_at = now() + interval '1 day'",
             "select min(scheduled_at) > now() + interval '23 hours' from scheduled_messages",
-            &told,
+            &rescan,
         ),
         (
             "update scheduled_messages set body = 'far'",
@@ -125,12 +125,12 @@ async fn rows_that_are_replicated_are_told_of_and_far_ones_are_not() {
         (
             "update scheduled_messages set scheduled_at = now()",
             "select max(scheduled_at) <= now() from scheduled_messages",
-            &told,
+            &rescan,
         ),
         (
             "delete from scheduled_messages",
             "select count(*) = 0 from scheduled_messages",
-            &told,
+            &rescan,
         ),
     ] {
         run(&source, change).await;

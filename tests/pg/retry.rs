@@ -60,10 +60,13 @@ async fn a_refusal_that_may_pass_is_tried_again_as_often_as_the_row_allows() {
         let recording = std::time::Instant::now();
         let claim = won(&store, &[id]).await.remove(0);
         let state = answered(&store, &claim, out_of_reach()).await;
-        let RowState::Pending { attempts: told, .. } = state else {
+        let RowState::Pending {
+            attempts: counted, ..
+        } = state
+        else {
             panic!("{state:?}");
         };
-        assert_eq!(told, attempts);
+        assert_eq!(counted, attempts);
         // From the response on: the test says that it came at the due time.
         let passed = recording.elapsed().as_millis() + 1_000;
         let stands = format!(
@@ -98,7 +101,7 @@ async fn claim_one(store: &Store, id: uuid::Uuid) -> RowState {
 }
 
 #[tokio::test]
-async fn what_the_account_is_refused_for_costs_no_attempt_and_stays_told() {
+async fn what_the_account_is_refused_for_costs_no_attempt_and_stays_recorded() {
     let world = World::new().await;
     let store = store(&world);
     let id = world.row_with("pending", ", max_attempts", ", 1").await;
@@ -145,8 +148,12 @@ async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first
             "pending 1 30003 t",
             "{callback_first}"
         );
-        let told = "select string_agg(status, ' ') from messages";
-        assert_eq!(world.text(told).await, "undelivered", "{callback_first}");
+        let statuses = "select string_agg(status, ' ') from messages";
+        assert_eq!(
+            world.text(statuses).await,
+            "undelivered",
+            "{callback_first}"
+        );
         // A repeat, and words that come late, change nothing.
         for status in ["undelivered", "sent", "queued"] {
             world.call(status, "").await;
@@ -205,10 +212,10 @@ async fn what_was_sent_before_a_restore_is_not_retried_when_it_did_not_arrive() 
     assert!(error.starts_with(why), "{error}");
 }
 
-/// What did not arrive has used up nothing: the try that follows takes the place anew, and is not
+/// What did not arrive has used up nothing: the try that follows takes the quota again, and is not
 /// over the limit for its own sake.
 #[tokio::test]
-async fn what_was_not_delivered_gives_its_place_in_the_day_back() {
+async fn what_was_not_delivered_returns_its_quota_of_the_day() {
     let world = crate::receipts::World::new().await;
     let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
     world.record(Settlement::Accepted { sid }).await;
@@ -267,12 +274,12 @@ async fn what_did_not_arrive_is_not_tried_again_beside_a_newer_one_of_its_key() 
             world.text(&first.replace("{why}", &why.replace('\'', "''"))).await,
             "failed 1 30003 t t t"
         );
-        let told = "select concat_ws(' ', (select string_agg(status, ' ') from messages),
+        let statuses = "select concat_ws(' ', (select string_agg(status, ' ') from messages),
                                      (select string_agg(concat_ws(' ', status, row_status), ', ') from punctual.receipts),
                                      (select string_agg(receipt_status, ' ') from punctual.attempts),
                                      (select status from scheduled_messages where body = 'newer'))";
         assert_eq!(
-            world.text(told).await,
+            world.text(statuses).await,
             "undelivered undelivered failed undelivered pending"
         );
     }

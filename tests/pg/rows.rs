@@ -1,4 +1,4 @@
-//! Rows in any state, and sessions that hear what Postgres tells them.
+//! Rows in any state, and sessions that hear what Postgres sends them.
 
 use std::time::Duration;
 
@@ -127,11 +127,11 @@ pub(crate) fn said(error: &tokio_postgres::Error) -> String {
 /// A session that hears: warnings of its own statements, and notices if it listens.
 pub(crate) async fn hearing(db: &TestDb) -> (Client, mpsc::UnboundedReceiver<AsyncMessage>) {
     let (client, mut connection) = db.dsn().connect().await.unwrap();
-    let (tell, hears) = mpsc::unbounded_channel();
+    let (sender, hears) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut messages = poll_fn(move |cx| connection.poll_message(cx));
         while let Some(Ok(message)) = messages.next().await {
-            if tell.send(message).is_err() {
+            if sender.send(message).is_err() {
                 return;
             }
         }

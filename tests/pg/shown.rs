@@ -1,4 +1,4 @@
-//! What the database shows to people, and what the app is told of templates.
+//! What the database shows to people, and what the app's rows have of templates.
 
 use punctual::message::Moment;
 use punctual::policy::{BusinessHours, Rules};
@@ -208,7 +208,7 @@ async fn people_see_what_is_due_in_the_recipients_time_and_what_holds_it() {
     .await;
 }
 
-/// What was rendered is kept with the attempt and told to the app, also where a callback is first.
+/// What was rendered is kept with the attempt and written to the app, also where a callback is first.
 #[tokio::test]
 async fn the_text_that_was_sent_is_kept() {
     let world = World::new().await;
@@ -222,7 +222,7 @@ async fn the_text_that_was_sent_is_kept() {
     let claims = won(&store, &ids).await;
     let records = [rendered(&claims[0], "Hello Ada"), accepted(&claims[1])];
     assert_eq!(recorded(&store, &records).await, 2);
-    for (claim, kept, told) in [
+    for (claim, kept, written) in [
         (&claims[0], Some("Hello Ada"), "Hello Ada"),
         (&claims[1], None, "hello"),
     ] {
@@ -236,7 +236,7 @@ async fn the_text_that_was_sent_is_kept() {
             "select body from messages where twilio_sid = '{}'",
             sid(claim)
         );
-        assert_eq!(one::<String>(&world.unseen, &sql).await, told);
+        assert_eq!(one::<String>(&world.unseen, &sql).await, written);
         assert_eq!(world.get::<String>(claim.id.0, "body").await, "hello");
     }
     // As a callback leaves it that came first.
@@ -267,11 +267,11 @@ async fn every_column_is_in_the_docs() {
     let world = World::new().await;
     let sql = "select attname::text from pg_attribute
                 where attrelid = 'scheduled_messages'::regclass and attnum > 0 and not attisdropped";
-    let told = include_str!("../../docs/columns.md");
+    let documented = include_str!("../../docs/columns.md");
     let rows = world.user.query(sql, &[]).await.unwrap();
     assert!(rows.len() > 35, "{}", rows.len());
     for row in rows {
         let column: &str = row.get(0);
-        assert!(told.contains(&format!("`{column}`")), "{column}");
+        assert!(documented.contains(&format!("`{column}`")), "{column}");
     }
 }

@@ -229,7 +229,7 @@ async fn what_is_pushed_onto_an_earlier_schema_says_that_migrate_takes_it_over()
 }
 
 #[tokio::test]
-async fn the_supabase_cli_is_told_to_forget_the_earlier_numbering() {
+async fn the_supabase_cli_is_made_to_forget_the_earlier_numbering() {
     let db = restored(LANDED[1].1).await;
     let client = db.client().await;
     // As the CLI makes it.

@@ -43,9 +43,9 @@ async fn objection(client: &Client, sql: &str) -> String {
     match client.batch_execute(sql).await {
         Ok(()) => String::new(),
         Err(error) => {
-            let told = said(&error);
-            assert!(told.ends_with("(PT422)"), "{sql}: {told}");
-            told
+            let refusal = said(&error);
+            assert!(refusal.ends_with("(PT422)"), "{sql}: {refusal}");
+            refusal
         }
     }
 }
@@ -74,15 +74,15 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
     ]
     .map(str::to_owned);
     for number in numbers.iter().cloned().chain((5..18).map(plus)) {
-        let told = objection(
+        let refusal = objection(
             &world.user,
             &insert((&format!("'{number}'"), FINE.1, FINE.2, FINE.3)),
         )
         .await;
         assert_eq!(
-            told.is_empty(),
+            refusal.is_empty(),
             number.parse::<E164>().is_ok(),
-            "{number:?}: {told}"
+            "{number:?}: {refusal}"
         );
     }
     let service = format!("MG{}", "0a".repeat(16));
@@ -114,14 +114,14 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         "whatsapp",
     ];
     for sender in senders {
-        let told = objection(
+        let refusal = objection(
             &world.user,
             &insert((FINE.0, &format!("'{sender}'"), FINE.2, FINE.3)),
         )
         .await;
         let pools = CAPABILITIES.sender_pools;
         let is_one = sender.is_empty() || Sender::parse(sender, pools).is_ok();
-        assert_eq!(told.is_empty(), is_one, "{sender:?}: {told}");
+        assert_eq!(refusal.is_empty(), is_one, "{sender:?}: {refusal}");
     }
 }
 
@@ -145,14 +145,14 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
         "\u{85}UTC\u{a0}",
         "\u{a0}",
     ] {
-        let told = objection(
+        let refusal = objection(
             &world.user,
             &insert((FINE.0, FINE.1, FINE.2, &format!("'{zone}'"))),
         )
         .await;
         let name = zone.trim();
         let is_one = name.is_empty() || zones.names().any(|known| known.eq_ignore_ascii_case(name));
-        assert_eq!(told.is_empty(), is_one, "{zone:?}: {told}");
+        assert_eq!(refusal.is_empty(), is_one, "{zone:?}: {refusal}");
     }
     for (body, is_one) in [
         ("''", false),
@@ -170,8 +170,8 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
         ("'[BUBBLE] a [BUBBLE]'", true),
         ("E'[BUBBLE]\\n [BUBBLE]'", false),
     ] {
-        let told = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
-        assert_eq!(told.is_empty(), is_one, "{body}: {told}");
+        let refusal = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
+        assert_eq!(refusal.is_empty(), is_one, "{body}: {refusal}");
     }
     // As the running daemon divides texts: not at all, and at something else.
     for (separator, body, is_one) in [
@@ -182,8 +182,8 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
     ] {
         let set = format!("update punctual.settings set part_separator = '{separator}'");
         run(&world.unseen, &set).await;
-        let told = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
-        assert_eq!(told.is_empty(), is_one, "{separator} {body}: {told}");
+        let refusal = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
+        assert_eq!(refusal.is_empty(), is_one, "{separator} {body}: {refusal}");
     }
     // The text of one with variables is its template's.
     let from_template =
@@ -244,9 +244,13 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
                  values ('{}', '{address}', 'hello', now() + interval '1 day')",
                 channel.as_str()
             );
-            let told = objection(&world.user, &sql).await;
+            let refusal = objection(&world.user, &sql).await;
             let is_one = Address::parse(channel, &address.replace("''", "'")).is_ok();
-            assert_eq!(told.is_empty(), is_one, "{channel:?} {address:?}: {told}");
+            assert_eq!(
+                refusal.is_empty(),
+                is_one,
+                "{channel:?} {address:?}: {refusal}"
+            );
         }
     }
     for (channel, to, from, subject, why) in [
@@ -289,9 +293,9 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
             "insert into scheduled_messages (channel, to_number, from_number, subject, body, scheduled_at)
              values ('{channel}', '{to}', {from}, {subject}, 'hello', now())"
         );
-        let told = objection(&world.user, &sql).await;
-        assert_eq!(told.is_empty(), why.is_empty(), "{sql}: {told}");
-        assert!(told.contains(why), "{sql}: {told}");
+        let refusal = objection(&world.user, &sql).await;
+        assert_eq!(refusal.is_empty(), why.is_empty(), "{sql}: {refusal}");
+        assert!(refusal.contains(why), "{sql}: {refusal}");
     }
 }
 
@@ -314,9 +318,9 @@ async fn an_email_address_is_one_for_the_database_if_it_is_one_for_the_daemon() 
              values ('email', '{}', 'hello', now() + interval '1 day')",
             address.replace('\'', "''")
         );
-        let told = objection(&world.user, &sql).await;
+        let refusal = objection(&world.user, &sql).await;
         let is_one = Address::parse(Channel::Email, &address).is_ok();
-        assert_eq!(told.is_empty(), is_one, "{address:?}: {told}");
+        assert_eq!(refusal.is_empty(), is_one, "{address:?}: {refusal}");
         of_both[usize::from(is_one)] += 1;
     }
     assert!(of_both.iter().all(|n| *n >= 20), "{of_both:?}");
@@ -326,19 +330,19 @@ async fn an_email_address_is_one_for_the_database_if_it_is_one_for_the_daemon() 
 async fn what_is_refused_is_not_written_and_what_is_not_touched_is_not_judged() {
     let world = world(Validate::Refuse).await;
     let bad = insert(("'202'", FINE.1, FINE.2, FINE.3));
-    let told = objection(&world.user, &bad).await;
+    let refusal = objection(&world.user, &bad).await;
     assert!(
-        told.contains("cannot be sent: to_number must be + and the country code"),
-        "{told}"
+        refusal.contains("cannot be sent: to_number must be + and the country code"),
+        "{refusal}"
     );
     let two = bad.replace("values", "select * from (values")
         + ", ('+12025550003', null, '', null, now())) v";
-    let told = objection(
+    let refusal = objection(
         &world.user,
         &two.replace("now() + interval '1 day')", "now())"),
     )
     .await;
-    assert!(told.contains("(and 1 more)"), "{told}");
+    assert!(refusal.contains("(and 1 more)"), "{refusal}");
     let none = "select count(*) from scheduled_messages";
     assert_eq!(one::<i64>(&world.user, none).await, 0);
 

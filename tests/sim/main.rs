@@ -1,6 +1,6 @@
 //! The simulation: the reactor that the daemon runs, in thousands of small worlds with a clock,
 //! a database, a provider, users and misfortunes of their own, drawn from a seed. What must
-//! hold is looked at after every step; `docs/testing.md` tells how to replay a seed.
+//! hold is looked at after every step; `docs/testing.md` says how to replay a seed.
 
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -97,12 +97,12 @@ fn worlds_keep_the_invariants() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
+fn the_same_seed_makes_the_same_story() {
     for seed in 0..40 {
-        let tell = || World::new(Plan::draw(seed), None, true).run();
-        let (first, second) = (tell(), tell());
+        let story_of = || World::new(Plan::draw(seed), None, true).run();
+        let (first, second) = (story_of(), story_of());
         assert_eq!(first, second, "seed {seed}");
-        assert!(first.1.len() > 10, "seed {seed} tells nothing");
+        assert!(first.1.len() > 10, "seed {seed} has no story");
     }
 }
 

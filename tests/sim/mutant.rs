@@ -26,7 +26,7 @@ pub(crate) enum Mutant {
     EmptySweeps,
     /// Reads bring nothing.
     EmptyReads,
-    /// A request with an uncertain end is told as unsent.
+    /// A request with an uncertain end is reported as unsent.
     BlindRetry,
     /// The lease is not looked at before the request.
     NoLease,
@@ -48,7 +48,7 @@ pub(crate) enum Mutant {
     IgnoresPaces,
     /// A claim from a pace does not move it on.
     NoGap,
-    /// A pace that is changed starts anew, whatever slots were taken.
+    /// A pace that is changed starts over, whatever slots were taken.
     PaceAnew,
     /// A rate that is changed has room for a whole burst, whatever was sent.
     RateAnew,
@@ -68,7 +68,7 @@ pub(crate) enum Mutant {
     RepeatsPart,
     /// Users may change what is between two parts.
     OpenParts,
-    /// No statement tells the channel, so that all go by one lane.
+    /// No statement returns the channel, so that all go by one lane.
     OneLane,
     /// A limit of one recipient is taken for one of its sender.
     WidensLimits,

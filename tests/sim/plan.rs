@@ -79,11 +79,11 @@ pub(crate) enum What {
         rows: Vec<usize>,
         change: Change,
     },
-    /// Their recipient wants no more: the daemon cancels them, and tells nobody.
+    /// Their recipient wants no more: the daemon cancels them, and notifies nobody.
     OptOut {
         rows: Vec<usize>,
     },
-    /// Triggers disabled, or notices swallowed: nobody is told of anything.
+    /// Triggers disabled, or notices swallowed: nobody is notified of anything.
     Mute {
         lasts: i64,
     },
@@ -560,7 +560,7 @@ impl Plan {
     }
 
     /// In the calm, about a due time: a lock that is held over it and comes to nothing, and
-    /// edits while the message is sent, recorded and told of, where marks are left.
+    /// edits while the message is sent, recorded and notified, where marks are left.
     fn trouble(&mut self, dice: &mut Dice, row: usize, due: i64) {
         let held = What::User {
             row,

@@ -80,7 +80,7 @@ pub(crate) enum Invariant {
     RecordedSoon,
     /// `next_wakeup` does not ask to be woken for nothing, again and again.
     NoSpinning,
-    /// A database that fails is asked again only after a pause.
+    /// A database that fails is queried again only after a pause.
     NoHammering,
     /// Ready means: heard, and loaded since.
     ReadyIsReady,

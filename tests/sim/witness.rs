@@ -30,7 +30,7 @@ const IDLE_MAX: i64 = 25 * SECOND;
 const SPINS_MAX: u32 = 20;
 
 /// Equal events of one message within this are no more than there are tries, and a few: it may be
-/// given back and armed again for another reason.
+/// released and armed again for another reason.
 const REPEATS_WITHIN: i64 = 10 * SECOND;
 const REPEATS: usize = 4;
 
@@ -121,7 +121,7 @@ pub(crate) struct Witness {
     idle_max: i64,
     /// The most timers there were.
     armed: usize,
-    /// What it was told of a quarantine: what is due before this, and is not among those cleared.
+    /// What it was notified of a quarantine: what is due before this, and is not among those cleared.
     quarantine: Option<Moment>,
     cleared: BTreeSet<MessageId>,
     /// When there was which event.

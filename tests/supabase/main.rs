@@ -245,11 +245,11 @@ async fn a_project_of_the_earlier_numbering_goes_on_by_the_command_that_migrate_
     project.put_migrations();
     let (well, text) = ended(&mut project.push());
     assert!(!well, "the CLI takes no other numbering: {text}");
-    let told = project.migrate();
-    let command = told
+    let printed = project.migrate();
+    let command = printed
         .lines()
         .find_map(|line| line.trim().strip_prefix("supabase migration repair"));
-    let command = command.unwrap_or_else(|| panic!("{told}"));
+    let command = command.unwrap_or_else(|| panic!("{printed}"));
     said(&mut project.supabase(&format!("migration repair{command}")));
     let pushed = said(&mut project.push());
     assert_eq!(project.pushed().await, versions(), "{pushed}");

@@ -25,9 +25,9 @@ pub(crate) fn run_again_with<'a>(
         .env(MARK, "1")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}{complaint}");
-    assert!(told.contains("1 passed"), "no test is named {test}");
+    assert!(output.status.success(), "{printed}{complaint}");
+    assert!(printed.contains("1 passed"), "no test is named {test}");
     true
 }

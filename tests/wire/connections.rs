@@ -53,7 +53,7 @@ async fn the_date_of_a_response_is_the_providers_time() {
 }
 
 #[tokio::test]
-async fn warming_is_bounded_and_tells_nothing() {
+async fn warming_is_bounded_and_reveals_nothing() {
     let stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
     twilio.prewarm(0).await;
@@ -73,9 +73,9 @@ async fn warming_what_is_not_there_is_of_no_consequence() {
     twilio(&stand_in.url()).prewarm(3).await;
 }
 
-/// A refused message leaves its connection in order; one in doubt takes its own along.
+/// A refused message leaves its connection in order; one with an uncertain outcome takes its own along.
 #[tokio::test]
-async fn a_connection_in_doubt_is_not_used_again() {
+async fn a_connection_with_an_uncertain_outcome_is_not_used_again() {
     let stand_in = StandIn::start([Act::refuse(400, 21211, "no"), Act::Silence, Act::Accept]).await;
     let twilio = hasty(&stand_in.url());
     for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn a_connection_in_doubt_is_not_used_again() {
 /// The server goes away while connections are idle. Whether that is noticed before or after
 /// the request is on its way is a matter of microseconds; both answers are honest.
 #[tokio::test]
-async fn a_connection_that_died_idle_tells_no_lies() {
+async fn a_connection_that_died_idle_makes_no_outcome_wrong() {
     let mut stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
     twilio.prewarm(2).await;

@@ -136,7 +136,7 @@ async fn messages_on_whatsapp_have_a_list_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_answer_tells_nothing() {
+async fn what_is_not_an_answer_shows_nothing() {
     // It answers 401 to whatever is no new message.
     let mut stand_in = StandIn::start([]).await;
     let client = hasty(&stand_in.url());

@@ -653,7 +653,7 @@ async fn without_a_network_nothing_is_sent_and_with_it_all_goes_on() {
     assert!(gsm.text("without one").asked.is_empty());
     gsm.phone().no_network = false;
     assert_eq!(running.send(1, "without one").await, accepted(1, "1"));
-    // A modem that was reset takes PDUs for texts, until it is told again.
+    // A modem that was reset takes PDUs for texts, until it is set again.
     gsm.phone().is_text_mode = true;
     assert_eq!(running.send(2, "after a reset").await, accepted(2, "2"));
 }

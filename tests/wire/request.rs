@@ -138,7 +138,7 @@ async fn the_validity_stays_within_twilios_limits() {
     for (valid_for, seconds) in [
         (Duration::ZERO, "1"),
         (Duration::from_millis(999), "1"),
-        // Rounded down: what has expired is worth nothing.
+        // Rounded down: what has expired must not be sent.
         (Duration::from_millis(59_999), "59"),
         (Duration::from_secs(36_000), "36000"),
         (Duration::from_secs(36_001), "36000"),
@@ -186,8 +186,8 @@ async fn a_base_url_may_have_a_path() {
 #[test]
 fn debug_shows_nothing_private() {
     let claim = claim();
-    let told = format!("{:?} {:?}", cleared(&claim), config("http://localhost"));
+    let shown = format!("{:?} {:?}", cleared(&claim), config("http://localhost"));
     for private in [&TO[1..], &FROM[1..], BODY, AUTH_TOKEN] {
-        assert!(!told.contains(private), "{told}");
+        assert!(!shown.contains(private), "{shown}");
     }
 }

@@ -93,10 +93,10 @@ pub(crate) async fn send(twilio: &Twilio) -> Outcome {
     outcome
 }
 
-/// No outcome tells whom it was for, what it said or what proved who we are.
+/// No outcome shows whom it was for, what it said or what proved who we are.
 fn keeps_quiet(outcome: &Outcome) {
-    let told = format!("{outcome:?}");
+    let shown = format!("{outcome:?}");
     for private in [&TO[1..], &FROM[1..], BODY, AUTH_TOKEN, ACCOUNT] {
-        assert!(!told.contains(private), "{told}");
+        assert!(!shown.contains(private), "{shown}");
     }
 }

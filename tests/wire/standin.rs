@@ -289,8 +289,8 @@ async fn perform(
             let answer = keep(seen, state);
             wire.write_all(answer.as_bytes()).await?;
         }
-        Act::AcceptWhen(told) => {
-            told.notified().await;
+        Act::AcceptWhen(signal) => {
+            signal.notified().await;
             let answer = keep(seen, state);
             wire.write_all(answer.as_bytes()).await?;
         }

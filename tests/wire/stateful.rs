@@ -82,14 +82,14 @@ impl Hook {
     async fn start(status: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let addr = listener.local_addr().unwrap().to_string();
-        let (tell, calls) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, calls) = tokio::sync::mpsc::unbounded_channel();
         let mut task = tokio::task::JoinSet::new();
         task.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let mut wire = BufReader::new(tcp);
                 let seen = read(&mut wire, 0).await.unwrap().unwrap();
                 assert_signed(&seen);
-                let _ = tell.send(seen);
+                let _ = sender.send(seen);
                 wire.write_all(answer(status, "", "").as_bytes())
                     .await
                     .unwrap();
@@ -148,7 +148,7 @@ fn it_signs_as_twilio_does() {
 }
 
 #[tokio::test]
-async fn what_it_takes_in_it_keeps_lists_and_tells_of() {
+async fn what_it_takes_in_it_keeps_lists_and_reports() {
     let twilio = start(Habits::default()).await;
     let mut hook = Hook::start(204).await;
     // Nobody is at the first address.
@@ -158,8 +158,8 @@ async fn what_it_takes_in_it_keeps_lists_and_tells_of() {
     };
     let expected = ["queued", "sending", "sent", "delivered"];
     assert_eq!(hook.statuses(4).await, expected);
-    let call = twilio.until("all is told", |book| {
-        (book.told().len() == 4).then(|| book.told()[3].clone())
+    let call = twilio.until("all is reported", |book| {
+        (book.callbacks().len() == 4).then(|| book.callbacks()[3].clone())
     });
     assert_eq!(call.await.answer, Some(204));
 
@@ -289,10 +289,10 @@ async fn callbacks_are_lost_doubled_and_reordered() {
     twilio.call_back_to([hook.addr.clone()]);
     twilio.script([only(reordered)]);
     send(&twilio, "reordered").await;
-    let mut told = hook.statuses(4).await;
-    assert_ne!(told[0], "queued");
-    told.sort();
-    assert_eq!(told, ["queued", "sending", "sent", "undelivered"]);
+    let mut reported = hook.statuses(4).await;
+    assert_ne!(reported[0], "queued");
+    reported.sort();
+    assert_eq!(reported, ["queued", "sending", "sent", "undelivered"]);
 }
 
 #[tokio::test]

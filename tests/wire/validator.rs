@@ -138,8 +138,8 @@ fn what_twilios_library_signs_is_read_as_a_form_and_as_json() {
         assert!(matches!(report.status.delivery, Delivery::Undelivered(_)));
         assert_eq!(report.status.code, Some(30003));
         assert_eq!(report.to.as_deref(), Some("+13105551234"));
-        let is_told = matches!(report.about, About::Attempt { .. });
-        assert_eq!(is_told, !query.is_empty());
+        let is_of_attempt = matches!(report.about, About::Attempt { .. });
+        assert_eq!(is_of_attempt, !query.is_empty());
         // What the library refuses is refused here.
         let other: Value = match &body {
             Value::String(json) => json.replace("30003", "30004").into(),

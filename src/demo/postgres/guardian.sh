@@ -10,7 +10,7 @@ cat >/dev/null
 data=$1/data
 
 # The process that holds the cluster: the pid file's first line (initdb writes it negated).
-# Where /proc can tell, it must also work in our directory: pids are used again.
+# Where /proc shows it, it must also work in our directory: pids are used again.
 holder() {
     pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
     pid=${pid#-}

@@ -145,7 +145,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Waits until everything that can settle has, and judges. `name` is what a failure is told by.
+/// Waits until everything that can settle has, and judges. `name` is what a failure is reported by.
 pub(crate) async fn judge(world: &mut World, name: &str) -> Verdict {
     let verdict = weigh(world, name).await;
     assert!(verdict.wrong.is_empty(), "{name}: {:?}", verdict.wrong);
@@ -218,8 +218,8 @@ async fn weigh_at(world: &World, name: &str, pause: impl AsyncFn()) -> Verdict {
     let unsettled = standings.iter().filter(|s| is_unsettled(s, &owed)).count();
     // Some, for a machine that cannot keep up leaves many.
     for standing in standings.iter().filter(|s| is_unsettled(s, &owed)).take(5) {
-        let told = told(world, &standing.sids);
-        println!("{name}: not settled by itself: {standing:?}, told {told:?}");
+        let callbacks = callbacks(world, &standing.sids);
+        println!("{name}: not settled by itself: {standing:?}, callbacks {callbacks:?}");
     }
     Verdict {
         kills: world.kills.len(),
@@ -292,10 +292,13 @@ pub(crate) async fn standings(world: &World) -> Vec<Standing> {
 }
 
 /// The callbacks about these, and how each was answered.
-fn told(world: &World, sids: &[String]) -> Vec<(&'static str, Option<u16>)> {
+fn callbacks(world: &World, sids: &[String]) -> Vec<(&'static str, Option<u16>)> {
     let book = world.twilio.book();
-    let about = book.told().iter().filter(|told| sids.contains(&told.sid));
-    about.map(|told| (told.status, told.answer)).collect()
+    let about = book
+        .callbacks()
+        .iter()
+        .filter(|made| sids.contains(&made.sid));
+    about.map(|made| (made.status, made.answer)).collect()
 }
 
 /// What the ledger has of it.

@@ -14,7 +14,7 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 /// It had requests under way and claims that waited for a place. Meanwhile another instance
 /// takes all of them for a dead one's. Then it wakes up: it must not send what it held, and what
-/// it had sent is merged, though nobody but itself can tell: no callback comes, and the list
+/// it had sent is merged, though nobody but itself can show it: no callback comes, and the list
 /// does not have them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_suspended_past_its_lease_sends_nothing_it_held_and_still_merges_what_it_sent() {

@@ -29,7 +29,7 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// One instance and two, with and without a journal; and one that nobody calls back, so that
-    /// only the provider's list settles what its kills leave in doubt.
+    /// only the provider's list settles what its kills leave unconfirmed.
     pub(crate) fn all() -> Vec<Self> {
         let both = [false, true];
         let kinds = [1, 2].into_iter().flat_map(|instances| {
@@ -135,8 +135,8 @@ impl World {
         assert!(slot.running.is_none());
         let mut daemon = Daemon::start(&slot.env);
         daemon.ready().await;
-        let told = daemon.timers("limit=1").await;
-        let instance = told["instance"].as_str().unwrap().parse().unwrap();
+        let report = daemon.timers("limit=1").await;
+        let instance = report["instance"].as_str().unwrap().parse().unwrap();
         slot.running = Some((daemon, instance));
     }
 

@@ -71,7 +71,7 @@ impl Case {
         self.look_ups.providers = own.with_account("eu", Providers::texts(provider));
     }
 
-    /// The row is one of the account `eu`, and its attempts went through this one; null: nobody knows.
+    /// The row is one of the account `eu`, and its attempts went through this one; null: unknown.
     async fn of_eu(&self, id: Uuid, through: &str) {
         let sql = format!(
             "update scheduled_messages set account = 'eu' where id = '{id}';
@@ -121,7 +121,7 @@ async fn an_account_that_is_refused_stops_no_look_up_of_another() {
     }
 }
 
-/// As after a start with faulty settings: whatever falls due then is looked up once they are mended.
+/// As after a start with faulty settings: whatever falls due then is looked up once they are fixed.
 #[tokio::test]
 async fn an_account_that_is_not_configured_ends_no_look_up_and_sends_nothing_again() {
     let mut case = Case::with_eu(InDoubt::Resend).await;

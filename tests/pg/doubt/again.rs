@@ -38,7 +38,7 @@ async fn a_miss_is_held_or_sent_again_late_or_at_once_as_the_row_or_the_setting_
                 assert_eq!(case.row(id).await, "pending", "{said}");
                 let attempts = case.attempts(id).await;
                 assert!(attempts.ends_with(policy), "{said}: {attempts}");
-                // Every instance is told.
+                // Every instance is notified.
                 let heard = tokio::time::timeout(Duration::from_secs(20), notices.recv()).await;
                 let heard = format!("{:?}", heard.unwrap());
                 assert!(heard.contains(&format!("ids {id}")), "{heard}");
@@ -108,7 +108,7 @@ async fn what_waited_for_a_pace_is_not_too_late_to_be_put_back() {
 }
 
 #[tokio::test]
-async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_told() {
+async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_reported() {
     let case = Case::with(InDoubt::Resend).await;
     let id = case.row_of("said twice").await;
     // It takes a while to show, as lists do.

@@ -3,11 +3,11 @@
 use super::*;
 
 #[tokio::test]
-async fn what_no_callback_told_is_asked_for_by_its_sid() {
+async fn what_no_callback_reported_is_looked_up_by_its_sid() {
     for (end, then, attempts) in [
         (End::Delivered, "delivered sid", "accepted delivered 0"),
         (End::Failed(30005), "failed 30005 sid", "accepted failed 0"),
-        // Worth another attempt, and everybody is told.
+        // Worth another attempt, and everybody is notified.
         (
             End::Undelivered(30003),
             "pending 30003",
@@ -167,7 +167,7 @@ async fn to_look_for_what_is_due_costs_little_however_much_is_not() {
         case.look_ups.round().await.unwrap();
     }
     assert!(case.row(id).await.ends_with("sid"));
-    // The pool's sessions tell what they read when they end.
+    // The pool's sessions report what they read when they end.
     drop(case.look_ups);
     drop(case.store);
     crate::rows::until(

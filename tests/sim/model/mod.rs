@@ -177,7 +177,7 @@ pub(crate) struct Database {
     locked: BTreeSet<MessageId>,
     /// Those that have missed a change of what they follow.
     pub(crate) missed: BTreeSet<MessageId>,
-    /// When each row last became pending as it is: by a user's commit, or given back.
+    /// When each row last became pending as it is: by a user's commit, or released.
     pub(crate) touched: BTreeMap<MessageId, Moment>,
     /// When somebody last put a row back.
     pub(crate) put_back: BTreeMap<MessageId, Moment>,

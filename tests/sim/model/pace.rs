@@ -308,8 +308,8 @@ impl Database {
 
     /// `pace_keep.sql` and `punctual.guard_pace`: a new pace, or other gaps for the one that is there. Its slots stay.
     pub(crate) fn set_pace(&mut self, queue: Uuid, new: Pace, now: Moment) {
-        let is_anew = self.mutant == Some(Mutant::PaceAnew) && queue != SENDER;
-        let Some(pace) = self.paces.get_mut(&queue).filter(|_| !is_anew) else {
+        let is_new = self.mutant == Some(Mutant::PaceAnew) && queue != SENDER;
+        let Some(pace) = self.paces.get_mut(&queue).filter(|_| !is_new) else {
             self.paces.insert(queue, new);
             return;
         };

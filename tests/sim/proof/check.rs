@@ -123,12 +123,13 @@ impl World {
                     if !daemon.withholds(*id, row.due()) || reason.is_none() {
                         return broken(*id, "is due, pending, and not in quarantine for a reason");
                     }
-                    let told = matches!(reason, Some(StayReason::Early | StayReason::NoResponse));
-                    if told {
-                        return broken(*id, "is still in quarantine for what an hour has told");
+                    let is_known =
+                        matches!(reason, Some(StayReason::Early | StayReason::NoResponse));
+                    if is_known {
+                        return broken(*id, "is still in quarantine for what an hour has shown");
                     }
                 }
-                Status::Unconfirmed if self.is_told(*id) => {
+                Status::Unconfirmed if self.is_listed(*id) => {
                     return broken(*id, "is unconfirmed, though the list shows it alone");
                 }
                 _ => {}
@@ -137,9 +138,9 @@ impl World {
         Ok(())
     }
 
-    /// Whether the provider's list can tell that the latest attempt of a row was taken: it was, and
+    /// Whether the provider's list can show that the latest attempt of a row was taken: it was, and
     /// nothing else could be it.
-    fn is_told(&self, id: MessageId) -> bool {
+    fn is_listed(&self, id: MessageId) -> bool {
         let row = &self.ledger.rows[&id];
         let text = row.text(row.parts_done);
         let alike = |other: &Row| {
@@ -168,7 +169,7 @@ impl World {
         let uncertain = attempts
             .iter()
             .filter(|(_, a)| a.part == row.parts_done && a.outcome == Some("unknown"));
-        // By clocks that are far apart nothing is told.
+        // By clocks that are far apart nothing is shown.
         let clocks_agree = self.db_offset == 0;
         let one = of_number.count() == 1 && uncertain.count() == 1;
         // And redacted neither.

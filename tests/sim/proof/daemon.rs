@@ -47,7 +47,7 @@ pub(super) struct File {
     pub(super) boot: u32,
     /// So many lines are on the disk; the rest survives the process, and not the machine.
     pub(super) durable: usize,
-    /// Everything that it tells stands in the database.
+    /// Everything that it shows is in the database.
     pub(super) done: bool,
 }
 

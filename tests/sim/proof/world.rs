@@ -48,7 +48,7 @@ pub(super) enum Invariant {
     NoBlindSecondText,
     /// What is adopted as a message's proof went to its number with its text.
     ProofIsItsOwn,
-    /// At the end every outcome is known, or it is told why it cannot be.
+    /// At the end every outcome is known, or it is said why it cannot be.
     EveryOutcomeEnds,
     /// A row is `delivered` only if it was.
     DeliveredIsDelivered,
@@ -342,7 +342,7 @@ impl World {
         self.events.insert((at, self.events_ever), event);
     }
 
-    fn tell(&mut self, what: impl fmt::Display) {
+    fn note(&mut self, what: impl fmt::Display) {
         let (seconds, ms) = (self.now / SECOND, self.now % SECOND / MS);
         self.story.push(format!("{seconds:5}.{ms:03} {what}"));
     }
@@ -372,7 +372,7 @@ impl World {
             Event::Crash { reboot } => self.crash(reboot),
             Event::Start => self.start(),
             Event::Backup => {
-                self.tell("backup");
+                self.note("backup");
                 self.backup = Some((self.ledger.clone(), self.lineage.reached));
             }
             Event::Restore => self.restore(),
@@ -383,7 +383,7 @@ impl World {
                 {
                     row.body.push_str(" edited");
                     row.version += 1;
-                    self.tell(format_args!("{} is edited", name(id)));
+                    self.note(format_args!("{} is edited", name(id)));
                 }
             }
         }
@@ -513,7 +513,7 @@ impl World {
             self.in_flight.insert(token, claimed);
             let begin = self.now + self.dice.between(MS, 300 * MS);
             self.at(begin, Event::Begin(id, token, daemon.instance));
-            self.tell(format_args!("{} is claimed", name(id)));
+            self.note(format_args!("{} is claimed", name(id)));
         }
         Ok(())
     }
@@ -543,7 +543,7 @@ impl World {
     }
 
     fn begin(&mut self, id: MessageId, token: AttemptToken, instance: u128) -> Result<(), Broken> {
-        // Given back, or its process is dead.
+        // Released, or its process is dead.
         if !self.is_alive(instance) || !self.in_flight.contains_key(&token) {
             return Ok(());
         }
@@ -580,11 +580,11 @@ impl World {
             let n = self.provider.taken.len() + 1;
             let which = (id, part.before, token);
             let sent = Taken::new(which, (&to, &body), n, self.now, &mut self.dice);
-            self.tell(format_args!("{} is taken as {}", name(id), sent.sid.0));
+            self.note(format_args!("{} is taken as {}", name(id), sent.sid.0));
             self.draw_callbacks(&sent);
             self.provider.taken.push(sent);
         } else {
-            self.tell(format_args!("{} is not taken", name(id)));
+            self.note(format_args!("{} is not taken", name(id)));
         }
         let outcome = self.draw_outcome(accepts);
         let uncertain = matches!(outcome, Outcome::Unknown { .. });
@@ -742,7 +742,7 @@ impl World {
             })
             .collect();
         for line in lines {
-            self.tell(line);
+            self.note(line);
         }
     }
 
@@ -787,7 +787,7 @@ impl World {
             return;
         }
         self.tally.crashes += 1;
-        self.tell(if reboot {
+        self.note(if reboot {
             "the machine dies"
         } else {
             "the daemon dies"
@@ -832,7 +832,7 @@ impl World {
             self.files.len() - 1
         });
         self.restored |= found.moved;
-        self.tell(format_args!(
+        self.note(format_args!(
             "a daemon starts, quarantine before {:?}",
             found.quarantine_before
         ));
@@ -859,7 +859,7 @@ impl World {
         self.arrived.clear();
         // In place, or by a standby that takes over. That an older database is found in place of the
         // newer one by a daemon that starts later, whose log has grown beyond by then, nothing in a
-        // journal can tell (`docs/reliability.md`).
+        // journal can show (`docs/reliability.md`).
         self.lineage.reached = reached;
         if self.daemon.is_none() || self.faults.chance(500) {
             self.lineage.database.timeline += 1;
@@ -869,7 +869,7 @@ impl World {
             self.db_offset = self.faults.between(-40 * SECOND, 40 * SECOND);
         }
         let offset = self.db_offset;
-        self.tell(format_args!("an older database, its clock {offset} us off"));
+        self.note(format_args!("an older database, its clock {offset} us off"));
         let is = self.db_now();
         let position = self.lineage;
         if let Some(daemon) = &mut self.daemon {
@@ -894,7 +894,7 @@ impl World {
                     before_us: before.as_micros(),
                 });
             }
-            // What is claimed and has not begun is given back; what has begun goes on.
+            // What is claimed and has not begun is released; what has begun goes on.
             let begun: BTreeSet<AttemptToken> = self
                 .files
                 .iter()

@@ -47,7 +47,7 @@ pub(super) enum Call {
         group: u64,
         records: Arc<Vec<Record<Payload>>>,
     },
-    Upkeep,
+    Maintenance,
 }
 
 /// What a claim brought.
@@ -135,11 +135,11 @@ impl World {
         }
     }
 
-    fn tell_process(&mut self, whose: Whose, at: i64, input: Input) {
+    fn give_process(&mut self, whose: Whose, at: i64, input: Input) {
         self.process_at(at, whose, Process::Input(input));
     }
 
-    /// Tells of an error. `unchanged`: and nothing has happened, which a claim may know.
+    /// Reports an error. `unchanged`: and nothing has happened, which a claim may know.
     fn fail(&mut self, whose: Whose, call: &Call, at: i64, unchanged: bool) {
         let known = unchanged && self.chances.fate.chance(500);
         let input = match call {
@@ -158,12 +158,12 @@ impl World {
                 done: Vec::new(),
                 failed: true,
             },
-            // What could not be kept is told by `keep`.
-            Call::Keep(_) | Call::Upkeep => return,
+            // What could not be kept is reported by `keep`.
+            Call::Keep(_) | Call::Maintenance => return,
         };
         let name = input_name(&input);
-        self.tell(|| format!("daemon {} is to hear: {name}", whose.slot));
-        self.tell_process(whose, at, input);
+        self.note(|| format!("daemon {} is to hear: {name}", whose.slot));
+        self.give_process(whose, at, input);
     }
 
     /// At the database.
@@ -207,10 +207,10 @@ impl World {
                     Fate::Zombie => {}
                     Fate::Fine if empty => {
                         let rows = Some(Vec::new());
-                        self.tell_process(whose, back, Input::Rows { rows });
+                        self.give_process(whose, back, Input::Rows { rows });
                     }
                     Fate::Fine => {
-                        self.tell_process(whose, back, Input::Rows { rows: Some(rows) });
+                        self.give_process(whose, back, Input::Rows { rows: Some(rows) });
                     }
                     _ => self.fail(whose, &Call::Read(ids), back, false),
                 }
@@ -230,13 +230,13 @@ impl World {
                         until: *until,
                     };
                     let pauses = Some(all.map(pause).collect());
-                    self.tell_process(whose, back, Input::Pauses(pauses));
+                    self.give_process(whose, back, Input::Pauses(pauses));
                 }
                 _ => self.fail(whose, &Call::Pauses, back, false),
             },
             Call::Load { until } => self.load(whose, until, fate),
             Call::Record { group, records } => self.record(whose, group, &records, fate, back),
-            Call::Upkeep => self.upkeep(whose, id, fate, back),
+            Call::Maintenance => self.maintenance(whose, id, fate, back),
         }
     }
 
@@ -267,7 +267,7 @@ impl World {
             if let Some(row) = self.db.rows.get(&claim.id) {
                 self.channels.insert(claim.token, row.channel);
             }
-            self.tell(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
+            self.note(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
         }
         let lost: Vec<_> = asks
             .iter()
@@ -318,7 +318,7 @@ impl World {
                     self.channels.insert(claim.token, row.channel);
                 }
                 let slot = claim.due;
-                self.tell(|| {
+                self.note(|| {
                     format!(
                         "daemon {} claims row {row}, attempt {n}, from its pace for {slot}",
                         whose.slot
@@ -335,7 +335,7 @@ impl World {
             Fate::AnswerLost | Fate::Half | Fate::Refused => {
                 let answers = Vec::new();
                 let took = None;
-                self.tell_process(whose, back, Input::PacesClaimed { answers, took });
+                self.give_process(whose, back, Input::PacesClaimed { answers, took });
             }
         }
     }
@@ -503,14 +503,14 @@ impl World {
         let mut at = self.t;
         for part in rows.chunks(3) {
             at += self.latency();
-            self.tell_process(whose, at, Input::Loaded(part.to_vec()));
+            self.give_process(whose, at, Input::Loaded(part.to_vec()));
         }
         at += self.latency();
         if complete {
             let paces = self.db.paces_load(None, until, self.db_now());
-            self.tell_process(whose, at, Input::PacesLoaded(paces));
+            self.give_process(whose, at, Input::PacesLoaded(paces));
         }
-        self.tell_process(whose, at, Input::LoadEnded { complete });
+        self.give_process(whose, at, Input::LoadEnded { complete });
     }
 
     fn record(
@@ -540,7 +540,7 @@ impl World {
                 .iter()
                 .find(|r| r.token == *token)
                 .map_or(0, |r| r.id.0.as_u128());
-            self.tell(|| format!("daemon {} records row {of}: {state:?}", whose.slot));
+            self.note(|| format!("daemon {} records row {of}: {state:?}", whose.slot));
         }
         let done = match fate {
             Fate::Zombie => return,
@@ -553,10 +553,10 @@ impl World {
             done,
             failed,
         };
-        self.tell_process(whose, back, input);
+        self.give_process(whose, back, input);
     }
 
-    fn upkeep(&mut self, whose: Whose, id: InstanceId, fate: Fate, back: i64) {
+    fn maintenance(&mut self, whose: Whose, id: InstanceId, fate: Fate, back: i64) {
         let now = self.db_now();
         let late: Duration = self.plan.max_lateness;
         self.db.beat(id, now);
@@ -584,22 +584,22 @@ impl World {
             || reaped >= most(chores.reaped)
             || corrected >= most(chores.times_ahead);
         if is_full && fate == Fate::Fine && self.instance(whose).is_some() {
-            self.issue(whose, Call::Upkeep);
+            self.issue(whose, Call::Maintenance);
         }
         if expired + reaped > 0 {
-            self.tell(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
+            self.note(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
         }
         if fate == Fate::Fine {
             let members = Ranking::new(id, self.db.members(SILENCE, now));
-            self.tell_process(whose, back, Input::Members(members));
+            self.give_process(whose, back, Input::Members(members));
         }
         if !is_known {
             return;
         }
         let orphaned_claims = self.db.orphaned_claims(id, now);
-        let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);
-        if told && !orphaned_claims.is_empty() {
-            self.tell_process(whose, back, Input::OrphanedClaims(orphaned_claims));
+        let is_reported = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);
+        if is_reported && !orphaned_claims.is_empty() {
+            self.give_process(whose, back, Input::OrphanedClaims(orphaned_claims));
         }
     }
 }

@@ -12,7 +12,7 @@ impl World {
     pub(super) fn deed(&mut self, n: usize) {
         let what = self.plan.deeds[n].what.clone();
         if !matches!(what, What::User { .. }) {
-            self.tell(|| format!("{what:?}"));
+            self.note(|| format!("{what:?}"));
         }
         if what.slot().is_some_and(|slot| slot >= self.slots.len()) {
             return;
@@ -96,7 +96,7 @@ impl World {
         let now = self.db_now();
         let begun = self.db.begin(id, change, now);
         let done = if begun.is_some() { "begun" } else { "refused" };
-        self.tell(|| match change {
+        self.note(|| match change {
             Change::Insert { at, .. } => format!("user inserts row {row} for {at}: {done}"),
             Change::Reschedule { at } => format!("user moves row {row} to {at}: {done}"),
             other => format!("user on row {row}: {other:?}: {done}"),
@@ -116,11 +116,11 @@ impl World {
         let id = tx.id();
         let row = id.0.as_u128();
         if !commits {
-            self.tell(|| format!("user's transaction on row {row} rolls back"));
+            self.note(|| format!("user's transaction on row {row} rolls back"));
             self.db.roll_back(&tx);
             return;
         }
-        self.tell(|| format!("user's transaction on row {row} commits"));
+        self.note(|| format!("user's transaction on row {row} commits"));
         let now = self.db_now();
         if self.db.commit(tx, now) && self.t >= self.mute_until {
             self.notify(&[id]);
@@ -156,7 +156,7 @@ impl World {
     }
 
     pub(super) fn resume(&mut self, key: &PauseKey) {
-        self.tell(|| format!("{key:?} is resumed"));
+        self.note(|| format!("{key:?} is resumed"));
         let now = self.db_now();
         self.db.resume(key, now);
         self.notify_all(&|| Input::PausesChanged);
@@ -202,7 +202,7 @@ impl World {
             }
             let dice = &mut self.chances.notice;
             if dice.chance(self.odds.notice_lost) {
-                self.tell(|| format!("the notice to {slot} is lost"));
+                self.note(|| format!("the notice to {slot} is lost"));
                 continue;
             }
             let times = if dice.chance(self.odds.notice_twice) {
@@ -270,7 +270,7 @@ impl World {
     }
 
     pub(super) fn calm_down(&mut self) {
-        self.tell(|| "calm".to_owned());
+        self.note(|| "calm".to_owned());
         self.odds = self.plan.calm_odds;
     }
 

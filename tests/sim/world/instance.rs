@@ -110,7 +110,7 @@ impl World {
         let id = InstanceId(Uuid::from_u128(
             0xD << 120 | (slot as u128) << 32 | u128::from(run),
         ));
-        self.tell(|| format!("daemon {slot} starts, run {run}"));
+        self.note(|| format!("daemon {slot} starts, run {run}"));
         self.db.start_instance(id, self.db_now());
         self.forgets_slowed(slot);
         let widest = self.plan.uncertainty;
@@ -143,7 +143,7 @@ impl World {
         let ear = self.slots[slot].ear;
         let connects = self.t + self.chances.time.between(MS, 300 * MS);
         self.process_at(connects, whose, Process::Reconnected { ear });
-        self.process_at(self.t + MS, whose, Process::Upkeep);
+        self.process_at(self.t + MS, whose, Process::Maintenance);
         self.process(whose, Process::ReadsQuarantine);
         self.arm(whose);
     }
@@ -205,9 +205,9 @@ impl World {
             Process::PacesClaimed { answers, asked } => self.paces_claimed(whose, answers, asked),
             Process::Leave(departure) => self.leave(whose, departure),
             Process::Answered(reply) => self.answered(whose, reply),
-            Process::Upkeep => {
-                self.issue(whose, Call::Upkeep);
-                self.process_at(self.t + BEAT, whose, Process::Upkeep);
+            Process::Maintenance => {
+                self.issue(whose, Call::Maintenance);
+                self.process_at(self.t + BEAT, whose, Process::Maintenance);
             }
             Process::ReadsQuarantine => {
                 self.reads_quarantine(whose);
@@ -280,7 +280,7 @@ impl World {
     }
 
     fn stop_instance(&mut self, slot: usize) {
-        self.tell(|| format!("daemon {slot} has drained and stops"));
+        self.note(|| format!("daemon {slot} has drained and stops"));
         if let Some(instance) = self.slots[slot].instance.take() {
             self.db.beat(instance.id, self.db_now());
         }
@@ -414,7 +414,7 @@ impl World {
     }
 }
 
-/// As if no statement told the channel.
+/// As if no statement returned the channel.
 fn without_lanes(input: &mut Input) {
     let forget = |state: &mut RowState| match state {
         RowState::Pending { lane, .. } | RowState::Sending { lane, .. } => {

@@ -111,7 +111,7 @@ enum Process {
     },
     Leave(provider::Departure),
     Answered(provider::Reply),
-    Upkeep,
+    Maintenance,
     ReadsQuarantine,
     ClockFound {
         step: u64,
@@ -211,7 +211,7 @@ pub(crate) struct Tally {
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan, mutant: Option<Mutant>, telling: bool) -> Self {
+    pub(crate) fn new(plan: Plan, mutant: Option<Mutant>, with_story: bool) -> Self {
         DRAWN.with(|drawn| drawn.set(0));
         let seed = plan.seed;
         let dice = |purpose: &str| Dice::new(seed, purpose);
@@ -259,7 +259,7 @@ impl World {
             blackout_until: 0,
             jump_us: 0,
             broken: None,
-            story: telling.then(Vec::new),
+            story: with_story.then(Vec::new),
             plan,
         };
         for (campaign, pace) in world.plan.paces.clone() {
@@ -303,7 +303,7 @@ impl World {
         tally.foreseen = self.foresight.met;
         if let Some(broken) = &self.broken {
             let line = broken.to_string();
-            self.tell(|| line);
+            self.note(|| line);
         }
         let story = self.story.take().unwrap_or_default();
         (self.broken.map_or(Ok(tally), Err), story)
@@ -320,7 +320,7 @@ impl World {
             Event::Calm => self.calm_down(),
             Event::Start { slot } => self.start_instance(slot),
             Event::ClockSet => {
-                self.tell(|| "the database's clock is right again".to_owned());
+                self.note(|| "the database's clock is right again".to_owned());
                 self.jump_us = 0;
             }
             Event::Clear { row } => self.db.quarantine_clear(message(row)),
@@ -386,7 +386,7 @@ impl World {
         self.rules.separator(channel)
     }
 
-    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         let t = self.t;
         if let Some(story) = &mut self.story {
             story.push(format!(

@@ -21,7 +21,7 @@ pub(crate) struct Request {
     pub(crate) part: i16,
     /// Whether the provider says that it took it, whoever hears that.
     pub(crate) is_accepted: bool,
-    /// Whether the daemon was told, and is right to think, that nothing was accepted.
+    /// Whether the daemon was notified, and is right to think, that nothing was accepted.
     pub(crate) known_unaccepted: bool,
     /// When the daemon heard what came of it.
     pub(crate) answered_at: Option<i64>,
@@ -92,7 +92,7 @@ impl World {
             return;
         }
         let row = id.0.as_u128();
-        self.tell(|| format!("daemon {} sends row {row}", whose.slot));
+        self.note(|| format!("daemon {} sends row {row}", whose.slot));
         self.watch_request(whose.slot, &payload);
         self.requests.push(Request {
             id,
@@ -107,7 +107,7 @@ impl World {
         if let Some(request) = self.requests.last_mut() {
             request.is_accepted = matches!(outcome, Outcome::Accepted { .. });
         }
-        self.tell(|| format!("  and after {takes} us is to hear: {outcome:?}"));
+        self.note(|| format!("  and after {takes} us is to hear: {outcome:?}"));
         let certain = matches!(
             outcome,
             Outcome::Throttled { .. } | Outcome::Unsent { .. } | Outcome::Refused { .. }

@@ -64,7 +64,7 @@ pub(crate) struct Phone {
     pub(crate) reference: u8,
     /// Its memory.
     pub(crate) stored: BTreeMap<u16, String>,
-    /// How often it was told that something has arrived.
+    /// How often it was confirmed to it that something has arrived.
     pub(crate) acknowledged: usize,
     pub(crate) connections: usize,
     /// After a reset it has forgotten its settings.

@@ -70,7 +70,7 @@ impl Message {
 
 /// One callback that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct CallbackMade {
     pub(crate) sid: String,
     pub(crate) status: &'static str,
     /// With which HTTP status it was taken at last; `None`: nobody was there, however often.
@@ -102,7 +102,7 @@ pub(crate) struct Book {
     texts: HashMap<String, Text>,
     messages: Vec<Message>,
     by_sid: HashMap<String, usize>,
-    told: Vec<Told>,
+    callbacks: Vec<CallbackMade>,
     /// All requests that are not for a new message: their first lines.
     pub(super) others: Vec<String>,
 }
@@ -129,7 +129,7 @@ impl Book {
             texts: HashMap::new(),
             messages: Vec::new(),
             by_sid: HashMap::new(),
-            told: Vec::new(),
+            callbacks: Vec::new(),
             others: Vec::new(),
         }
     }
@@ -202,8 +202,8 @@ impl Book {
         }
     }
 
-    pub(super) fn called_back(&mut self, told: Told) {
-        self.told.push(told);
+    pub(super) fn called_back(&mut self, made: CallbackMade) {
+        self.callbacks.push(made);
     }
 
     /// Of one text; all nought if it was never asked for.
@@ -237,8 +237,8 @@ impl Book {
     }
 
     /// The callbacks made so far.
-    pub(crate) fn told(&self) -> &[Told] {
-        &self.told
+    pub(crate) fn callbacks(&self) -> &[CallbackMade] {
+        &self.callbacks
     }
 
     /// First lines of the requests that were for something else: look-ups, warming.

@@ -1,4 +1,4 @@
-//! What becomes of a message, and the callbacks that tell of it, signed as Twilio signs.
+//! What becomes of a message, and the callbacks that report it, signed as Twilio signs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::Desk;
-use super::book::{Message, Told};
+use super::book::{CallbackMade, Message};
 use super::habits::Plan;
 use crate::dice::Dice;
 
@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two tries of one callback: grows by as much each time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Lives through what the plan has for the message, and tells of it where it asked for that.
+/// Lives through what the plan has for the message, and reports it where it asked for that.
 pub(super) async fn live(desk: Arc<Desk>, message: Message, plan: Plan) {
     let (pace, seed) = {
         let book = desk.book();
         (book.habits.pace, book.habits.seed)
     };
     let mut dice = Dice::new(seed, &message.sid);
-    let mut held_back = None;
+    let mut delayed = None;
     let mut waiting = tokio::task::JoinSet::new();
     for &status in plan.end.statuses() {
         tokio::time::sleep(pace).await;
@@ -43,23 +43,23 @@ pub(super) async fn live(desk: Arc<Desk>, message: Message, plan: Plan) {
         if dice.chance(plan.odds.doubled) {
             now.push((status, code));
         }
-        if held_back.is_none() && dice.chance(plan.odds.reordered) {
-            held_back = Some(now);
+        if delayed.is_none() && dice.chance(plan.odds.reordered) {
+            delayed = Some(now);
             continue;
         }
-        now.extend(held_back.take().into_iter().flatten());
+        now.extend(delayed.take().into_iter().flatten());
         for (status, code) in now {
-            waiting.spawn(tell(Arc::clone(&desk), message.clone(), status, code));
+            waiting.spawn(call_back(Arc::clone(&desk), message.clone(), status, code));
         }
     }
-    for (status, code) in held_back.into_iter().flatten() {
-        waiting.spawn(tell(Arc::clone(&desk), message.clone(), status, code));
+    for (status, code) in delayed.into_iter().flatten() {
+        waiting.spawn(call_back(Arc::clone(&desk), message.clone(), status, code));
     }
     waiting.join_all().await;
 }
 
 /// Makes one callback, again and again as its URL asks for.
-async fn tell(desk: Arc<Desk>, message: Message, status: &'static str, code: Option<i32>) {
+async fn call_back(desk: Arc<Desk>, message: Message, status: &'static str, code: Option<i32>) {
     let Some((url, wish)) = message.callback.as_deref().and_then(parse) else {
         return;
     };
@@ -97,7 +97,7 @@ async fn tell(desk: Arc<Desk>, message: Message, status: &'static str, code: Opt
             _ => {}
         }
     }
-    desk.book().called_back(Told {
+    desk.book().called_back(CallbackMade {
         sid: message.sid,
         status,
         answer,

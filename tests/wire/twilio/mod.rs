@@ -37,7 +37,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use book::{Book, Message, Text, Told};
+pub(crate) use book::{Book, CallbackMade, Message, Text};
 pub(crate) use callback::sign;
 pub(crate) use habits::{End, Fault, Habits, Odds, Plan, When};
 

@@ -90,7 +90,7 @@ async fn create(
     desk.changed();
     let created = taken.map(|resource| json(201, "", &resource));
     let created = created.unwrap_or_default();
-    let told = match plan.fault {
+    let response = match plan.fault {
         Fault::None => created,
         Fault::Slow(delay) => {
             tokio::time::sleep(delay).await;
@@ -125,7 +125,7 @@ async fn create(
         }
         Fault::Refuse(code) => json(400, "", &list::error(400, code, "refused")),
     };
-    wire.write_all(told.as_bytes()).await?;
+    wire.write_all(response.as_bytes()).await?;
     if matches!(plan.fault, Fault::None | Fault::Slow(_) | Fault::Drip(_)) {
         desk.book().answered(seen.field("Body").unwrap_or_default());
         desk.changed();
@@ -146,7 +146,7 @@ async fn webhook(
     }
     desk.changed();
     let accepted = answer(200, "", "ok");
-    let told = match plan.fault {
+    let response = match plan.fault {
         Fault::Error(..) | Fault::Busy(_) | Fault::Refuse(_) if is_known => accepted,
         Fault::None => accepted,
         Fault::Slow(delay) => {
@@ -180,7 +180,7 @@ async fn webhook(
         }
         Fault::Refuse(_) => answer(410, "", ""),
     };
-    wire.write_all(told.as_bytes()).await?;
+    wire.write_all(response.as_bytes()).await?;
     if matches!(plan.fault, Fault::None | Fault::Slow(_) | Fault::Drip(_)) {
         desk.book().answered(&seen.text());
         desk.changed();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tokio_postgres::Client;
 
-use super::{SECOND, load, recovered, tell, world};
+use super::{SECOND, load, recovered, report, world};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asked for by name"]
@@ -14,7 +14,7 @@ async fn two_processes() {
     let app = world.session().await;
     load(&app, 60, 20 * SECOND).await;
     let back = recovered(&world).await;
-    tell(&mut world, "two processes", back, "60 texts a second").await;
+    report(&mut world, "two processes", back, "60 texts a second").await;
 }
 
 /// Everything that could be meant, and much that could not.
@@ -51,7 +51,7 @@ async fn forged_notices() {
     let ((), sent) = tokio::join!(load(&app, 20, 22 * SECOND), flood);
     let back = recovered(&world).await;
     let note = format!("{sent} forged notices in 15 s");
-    tell(&mut world, "forged NOTIFY flood", back, &note).await;
+    report(&mut world, "forged NOTIFY flood", back, &note).await;
 }
 
 /// By one statement, all within the horizon.
@@ -75,8 +75,8 @@ async fn a_million_rows() {
             // While it is busy it may say so in place of an answer.
             let answer = world.daemon(0).get("/debug/timers?limit=1").await;
             let (_, body) = answer.filter(|(status, _)| *status == 200)?;
-            let told: serde_json::Value = serde_json::from_str(&body).unwrap();
-            let armed = told["window"]["armed"].as_u64().unwrap();
+            let state: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let armed = state["window"]["armed"].as_u64().unwrap();
             (armed >= 1_000_000).then(|| began.elapsed())
         });
         let armed = armed.await.saturating_sub(took);
@@ -92,7 +92,7 @@ async fn a_million_rows() {
     let ((took, armed), ()) = tokio::join!(inserting, loading);
     let back = recovered(&world).await;
     let note = format!("the statement took {took:.0?}; all armed {armed:.1?} after it");
-    tell(&mut world, "1,000,000 rows by one statement", back, &note).await;
+    report(&mut world, "1,000,000 rows by one statement", back, &note).await;
 }
 
 /// What can be wrong with a row, and with what the app does to it.
@@ -147,5 +147,5 @@ async fn one_in_a_hundred_is_poison() {
     let ends = "select string_agg(distinct split_part(body, ' ', 2) || ' → ' || status, ', ')
                   from scheduled_messages where body like 'poison%'";
     let ends: String = world.app.query_one(ends, &[]).await.unwrap().get(0);
-    tell(&mut world, "1 % poison rows", back, &ends).await;
+    report(&mut world, "1 % poison rows", back, &ends).await;
 }

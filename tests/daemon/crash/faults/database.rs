@@ -6,7 +6,7 @@ use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
 use punctual::store::Migrator;
 use tokio::net::TcpListener;
 
-use super::{SECOND, load, recovered, tell, world};
+use super::{SECOND, load, recovered, report, world};
 use crate::crash::world::{Kind, World};
 use crate::harness::{dsn, session};
 use crate::proxy::{Proxy, Way};
@@ -41,7 +41,7 @@ async fn stopped_in_a_burst() {
     let ready = began.elapsed();
     let back = recovered(&world).await;
     let note = format!("ready {ready:.1?} after it was back");
-    tell(
+    report(
         &mut world,
         "database stopped `-m immediate` in a burst",
         ready + back,
@@ -83,7 +83,7 @@ async fn gone_for_40_s() {
         tokio::join!(loading, gone).1
     };
     let note = "requests of the moment are recorded when it is back";
-    tell(&mut world, "database gone for 40 s", back, note).await;
+    report(&mut world, "database gone for 40 s", back, note).await;
     drop(proxy);
 }
 
@@ -107,5 +107,5 @@ async fn half_open() {
         tokio::join!(loading, cut).1
     };
     let note = "from the cut; every connection silent both ways";
-    tell(&mut world, "half-open connections", back, note).await;
+    report(&mut world, "half-open connections", back, note).await;
 }

@@ -66,9 +66,9 @@ async fn recovered(world: &World) -> Duration {
     }
 }
 
-/// Judges the world and prints its line: what happened, rows, lost, doubled, early, in doubt,
+/// Judges the world and prints its line: what happened, rows, lost, doubled, early, unconfirmed,
 /// time to recover, lateness at the median, the 99th percentile and the most.
-async fn tell(world: &mut World, what: &str, recovered: Duration, note: &str) {
+async fn report(world: &mut World, what: &str, recovered: Duration, note: &str) {
     let verdict = weigh(world, what).await;
     let mut late: Vec<Duration> = standings(world)
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SECOND, load, recovered, tell, world};
+use super::{SECOND, load, recovered, report, world};
 use crate::crash::world::World;
 use crate::twilio::{Fault, Habits, When};
 
@@ -15,7 +15,7 @@ async fn check(what: &str, faults: Vec<(u32, Fault)>, note: &str) {
         let (world, loading) = (&world, load(&app, 20, 25 * SECOND));
         tokio::join!(loading, storm(world, faults)).1
     };
-    tell(&mut world, what, back, note).await;
+    report(&mut world, what, back, note).await;
 }
 
 async fn storm(world: &World, faults: Vec<(u32, Fault)>) -> Duration {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{SECOND, load, recovered, tell, world};
+use super::{SECOND, load, recovered, report, world};
 
 /// Where Debian's package `faketime` has it, on any architecture.
 fn faketime() -> Option<String> {
@@ -53,7 +53,7 @@ async fn check(offset: &str) {
         tokio::join!(loading, jump).1
     };
     let note = "and back again after 10 s";
-    tell(&mut world, &format!("wall clock {offset}"), back, note).await;
+    report(&mut world, &format!("wall clock {offset}"), back, note).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,5 +89,5 @@ async fn stopped_for_60_s() {
         tokio::join!(loading, stopped).1
     };
     let note = "from its going on; the other one went on throughout";
-    tell(&mut world, "SIGSTOP for 60 s, one of two", back, note).await;
+    report(&mut world, "SIGSTOP for 60 s, one of two", back, note).await;
 }
