@@ -41,6 +41,8 @@
 //! - when a message is due: `due!` in `src/store/expressions.rs`. What moves that: a retry
 //!   (`src/settle/budget.rs`), a deferral (`src/policy/`), the next part (`record_accepted.sql`), the end of a pause
 //!   (`claim.sql`)
+//! - a campaign: when its messages are due, [`plan::campaign`]; the acts of people, `src/store/operator/campaigns/`;
+//!   what may be scheduled, `triggers/campaigns.sql`
 //! - a pause: its kinds and what each stops, [`PauseScope`](message::PauseScope) and [`Pausable`](message::Pausable) in
 //!   `src/message/pause.rs`; the same in SQL, `pause_key` in `src/store/expressions/lists.rs`. For the claim:
 //!   `paused_until!` in `src/store/path/sql/claim.sql`; for what is claimed already: `src/reactor/pauses.rs`, called by
@@ -62,8 +64,8 @@
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`limits`], [`settle`], [`reactor`], [`proof`]: pure.
-//!   Time is an argument, decisions are values.
+//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`limits`], [`settle`], [`plan`], [`reactor`], [`proof`]:
+//!   pure. Time is an argument, decisions are values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
 //!   HTTP interface.
@@ -80,6 +82,8 @@ pub mod forecast;
 pub mod limits;
 
 pub mod settle;
+
+pub mod plan;
 
 pub mod reactor;
 

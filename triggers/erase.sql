@@ -4,9 +4,9 @@
 -- triggers run in it as in any of its statements.
 
 -- Of a message that has ended: recipient, subject, text, media, variables, user and `dedup_key` of its row, and the
--- same in the ledger, in the history of its changes and in what waits for the app's tables; what its user was shown in
--- the app is deleted. That it was sent, when, and by which sid remains. Opt-outs remain too, because they must be
--- obeyed. The message may have been deleted already.
+-- same in the ledger, in the history of its changes and in what waits for the app's tables; what its user was shown
+-- in the app is deleted, and so is the row of its campaign. That it was sent, when, and by which sid remains.
+-- Opt-outs remain too, because they must be obeyed. The message may have been deleted already.
 create or replace function punctual.erase(id uuid) returns void
 language plpgsql as $$
 #variable_conflict use_column
@@ -65,6 +65,7 @@ begin
    where h.message_id = message;
   delete from punctual.missed_event_changes u where u.message_id = message;
   delete from punctual_api.in_app_messages i where i.message_id = message;
+  delete from punctual.campaign_messages c where c.message_id = message;
 end
 $$;
 

@@ -26,6 +26,7 @@ declare
   message uuid;
   wanted record;
   changed int;
+  writer constant text := current_setting('punctual.writer', true);
 begin
   if coalesce(whom, '') = '' then
     raise exception using errcode = '22023', message = 'whom to forget: a phone number or another address';
@@ -57,6 +58,16 @@ begin
   -- Of messages that nothing else names any more.
   delete from punctual_api.in_app_messages i
    where punctual.bare_address(i.user_id::text) = whom and i.message_id <> all (kept);
+  -- Of campaigns, what was not scheduled.
+  delete from punctual.campaign_messages c
+   where punctual.bare_address(c.phone_number) = any (whoms)
+     and not exists (select from public.scheduled_messages m
+                      where m.id = c.message_id and m.status in ('pending', 'sending', 'unconfirmed'));
+  -- One whose message has another number by now, which is still to be sent, keeps that alone.
+  perform set_config('punctual.writer', 'on', true);
+  update punctual.campaign_messages c set phone_number = '#' || c.id
+   where punctual.bare_address(c.phone_number) = any (whoms) and c.message_id <> all (kept);
+  perform set_config('punctual.writer', coalesce(writer, ''), true);
   -- A user, or an endpoint.
   delete from punctual_api.push_subscriptions p
    where whom in (punctual.bare_address(p.user_id::text), punctual.bare_address(p.endpoint));

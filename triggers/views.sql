@@ -1,5 +1,5 @@
--- For people who look at the database: the installation's business hours, and what is to be sent in the
--- recipients' own time. No message is judged by them. Re-runnable; replaced as a whole.
+-- For people who look at the database: the installation's business hours and those of campaigns, and what is to be sent
+-- in the recipients' own time. No message is judged by them. Re-runnable; replaced as a whole.
 --
 -- The views use functions, not the app's tables, so that they do not block a later `alter table`. What is
 -- called here runs with the caller's rights: row level security applies. Names the app has taken already are
@@ -130,17 +130,18 @@ begin
     end loop;
   end if;
 
-  select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) like '%punctual.installation(%'
+  select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) ~ 'punctual\.(installation|campaign_hours)\('
                                 and pg_catalog.pg_has_role(c.relowner, 'usage'))
     into has_name, is_ours
     from pg_catalog.pg_class c
    where c.oid = to_regclass('public.business_hours_status');
   if not has_name or is_ours then
     create or replace view public.business_hours_status as
-      select punctual.is_open(clock_timestamp()) as is_business_hours, i.timezone, i.business_hours,
-             clock_timestamp() at time zone i.timezone as local_time,
-             btrim(to_char(clock_timestamp() at time zone i.timezone, 'Day')) as day_name
-        from punctual.installation() i;
+      select punctual.is_campaign_open(null, now.at) as is_business_hours, h.timezone, h.hours as business_hours,
+             now.at at time zone h.timezone as local_time, btrim(to_char(now.at at time zone h.timezone, 'Day')) as day_name,
+             date_trunc('second', now.at at time zone 'America/Los_Angeles') as current_pacific_time,
+             extract(hour from now.at at time zone 'America/Los_Angeles')::int as current_hour_pst
+        from punctual.campaign_hours() h, (select clock_timestamp() as at offset 0) now;
     if by_caller then
       execute 'alter view public.business_hours_status set (security_invoker = true)';
     end if;

@@ -7,6 +7,7 @@
 
 mod act;
 mod ask;
+mod campaign;
 mod cancel;
 mod changes;
 mod demo;
@@ -74,6 +75,7 @@ struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Campaign(campaign::Args),
     Cancel(cancel::Args),
     Completions(shell::Completions),
     Demo(demo::Args),
@@ -155,6 +157,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn call(cli: Cli) -> anyhow::Result<()> {
     let sources = Sources::of_process(cli.config);
     match cli.command {
+        Command::Campaign(args) => block_on(campaign::run(args, &sources)),
         Command::Cancel(args) => block_on(cancel::run(args, &sources)),
         Command::Completions(args) => shell::completions(&args),
         Command::Demo(args) => block_on_all_cores(demo::run(args, &sources)),

@@ -114,9 +114,9 @@ fn named(scope: &str, what: &str) -> String {
 
 /// The shortest and the longest gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gap(Duration, Duration);
+pub(super) struct Gap(pub(super) Duration, pub(super) Duration);
 
-fn gap(text: &str) -> Result<Gap, String> {
+pub(super) fn gap(text: &str) -> Result<Gap, String> {
     let form = "expected a time like 5m, or a range like 4m..7m, longer than 0 and at most 24h";
     let one = |text: &str| -> Option<Duration> {
         let gap = parse_duration(text.trim()).ok()?;

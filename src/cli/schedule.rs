@@ -18,7 +18,7 @@ use crate::store::user::{Draft, UserSession};
 mod input;
 mod recipient;
 mod summary;
-mod text;
+pub(super) mod text;
 
 use input::{at_help, channel, channel_help, check_subject, sender_of};
 pub(super) use input::{sender, zone};

@@ -64,6 +64,8 @@ settings! {
     BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
     HOURS_BY_TYPE  Plain   "PUNCTUAL_HOURS_BY_TYPE"  "hours_by_type";
     HOURS_BY_CAMPAIGN Plain "PUNCTUAL_HOURS_BY_CAMPAIGN" "hours_by_campaign";
+    CAMPAIGN_HOURS Plain   "PUNCTUAL_CAMPAIGN_HOURS" "campaign.hours";
+    CAMPAIGN_TIMEZONE Plain "PUNCTUAL_CAMPAIGN_TIMEZONE" "campaign.timezone";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";

@@ -11,6 +11,7 @@ mod error;
 mod key;
 mod provider;
 mod raw;
+mod rules;
 mod secret_file;
 mod show;
 mod smtp;
@@ -36,7 +37,7 @@ use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Retention, Routes, Sender};
-use crate::policy::{BusinessHours, HoursByCampaign, HoursByType, Rules, Validate};
+use crate::policy::{BusinessHours, CampaignDefaults, HoursByCampaign, HoursByType, Validate};
 use crate::schedule::LeadSetting;
 use crate::store::SourceTable;
 
@@ -45,6 +46,7 @@ pub use database::{Database, app_schema, database, source_tables};
 pub use error::{ConfigError, Problem};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
+pub use rules::campaign_hours;
 pub use smtp::SmtpSettings;
 pub use state::StateSetting;
 pub use values::LogFormat;
@@ -96,6 +98,8 @@ pub struct Config {
     pub hours_by_type: HoursByType,
     /// `PUNCTUAL_HOURS_BY_CAMPAIGN`.
     pub hours_by_campaign: HoursByCampaign,
+    /// The hours of campaigns that have none of their own.
+    pub campaign_hours: CampaignDefaults,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -196,6 +200,7 @@ impl Config {
         let business_hours = raw.or(&key::BUSINESS_HOURS, "off", values::business_hours);
         let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
         let hours_by_campaign = raw.or(&key::HOURS_BY_CAMPAIGN, "none", values::hours_by_campaign);
+        let campaign_hours = values::campaign_defaults(&mut raw, &zone_data);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
@@ -228,6 +233,7 @@ impl Config {
                 business_hours,
                 hours_by_type,
                 hours_by_campaign,
+                campaign_hours,
                 urgent_passes_quiet_hours,
                 limit_source,
                 part_separator,
@@ -238,28 +244,6 @@ impl Config {
                 log,
             }),
             _ => Err(raw.into_error()),
-        }
-    }
-
-    /// The settings of the policy.
-    pub fn rules(&self) -> Rules {
-        Rules {
-            default_sender: self.default_sender.clone(),
-            routes: Arc::clone(&self.routes),
-            max_lateness: self.max_lateness,
-            in_doubt: self.in_doubt,
-            zones: self.zone_data.zones.clone(),
-            timezone: self.timezone.clone(),
-            business_hours: self.business_hours.clone(),
-            hours_by_type: self.hours_by_type.clone(),
-            hours_by_campaign: self.hours_by_campaign.clone(),
-            urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
-            limit_source: self.limit_source,
-            part_separator: self.part_separator.clone(),
-            part_gap: self.part_gap,
-            validate: self.validate,
-            webhook_urls: self.webhook_urls(),
-            retention: self.retention,
         }
     }
 

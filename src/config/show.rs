@@ -57,6 +57,7 @@ struct Shown<'a> {
     in_app: bool,
     log: String,
     log_format: LogFormat,
+    campaign: Campaign,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +71,12 @@ struct Shown<'a> {
     accounts: BTreeMap<&'a str, ShownAccount<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     source: &'a [SourceTable],
+}
+
+#[derive(Serialize)]
+struct Campaign {
+    hours: String,
+    timezone: String,
 }
 
 #[derive(Serialize)]
@@ -186,6 +193,15 @@ pub(super) fn to_toml(config: &Config) -> String {
         in_app: has_in_app(&config.provider, &config.beside),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
+        campaign: Campaign {
+            hours: config.campaign_hours.hours.to_string(),
+            timezone: config
+                .campaign_hours
+                .timezone
+                .iana_name()
+                .unwrap_or("UTC")
+                .to_owned(),
+        },
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),
         webpush: webpush(&config.provider, &config.beside),

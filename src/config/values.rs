@@ -20,7 +20,7 @@ use crate::http::TOKEN_MIN;
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Retention};
-use crate::policy::{BusinessHours, HoursByCampaign, HoursByType, Validate};
+use crate::policy::{BusinessHours, CampaignDefaults, HoursByCampaign, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 use crate::store::{AppSchema, SchemaNameError};
 
@@ -243,6 +243,21 @@ pub(super) fn hours_by_type(text: &str) -> Parsed<HoursByType> {
              `event_reminder = off | invoice = mon-fri 08:00-18:00`: {why}"
         )
     })
+}
+
+pub(super) fn campaign_hours(text: &str) -> Parsed<BusinessHours> {
+    text.parse()
+        .map_err(|why| format!("days and hours like `mon-fri 09:00-20:00`: {why}"))
+}
+
+/// The hours of campaigns that have none of their own.
+pub(super) fn campaign_defaults(raw: &mut Raw, zones: &ZoneData) -> CampaignDefaults {
+    let (hours, zone) = (CampaignDefaults::HOURS, CampaignDefaults::TIMEZONE);
+    let zone_of = |name: &str| timezone(zones, name);
+    CampaignDefaults {
+        hours: raw.or(&key::CAMPAIGN_HOURS, hours, campaign_hours),
+        timezone: raw.or(&key::CAMPAIGN_TIMEZONE, zone, zone_of),
+    }
 }
 
 pub(super) fn hours_by_campaign(text: &str) -> Parsed<HoursByCampaign> {

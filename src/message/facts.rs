@@ -34,6 +34,8 @@ pub struct Facts {
     pub subject: Option<String>,
     /// The `html_template` of its template, of e-mails.
     pub html: Option<String>,
+    /// The hours of its campaign, if that is one of `punctual.campaigns`.
+    pub campaign_hours: Option<CampaignHours>,
     /// The URLs of its `media_urls`, or of the `media_url` of an app's table with such a column.
     pub media: Vec<String>,
 }
@@ -50,6 +52,17 @@ impl std::fmt::Debug for Facts {
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
+}
+
+/// When a campaign may send, as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignHours {
+    /// Days and hours, in the form of `policy::BusinessHours`.
+    pub hours: String,
+    /// The name of their time zone.
+    pub timezone: String,
+    /// Whether the campaign was cancelled meanwhile.
+    pub is_cancelled: bool,
 }
 
 /// `scheduled_messages.priority`: of messages due at the same time the highest is sent first.

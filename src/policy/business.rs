@@ -54,6 +54,11 @@ impl BusinessHours {
         self.hours.next_open(zone, from)
     }
 
+    /// The earliest closed time at or after `from`, in `zone`; `None`: they are open always.
+    pub fn next_closed(&self, zone: &TimeZone, from: Moment) -> Option<Moment> {
+        self.hours.closed().next_open(zone, from)
+    }
+
     /// The open ranges of the week: microseconds of local time since Monday 00:00, sorted and disjoint.
     pub fn ranges(&self) -> &[Range<i64>] {
         self.hours.open()

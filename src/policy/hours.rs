@@ -1,5 +1,9 @@
 //! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet, zones};
@@ -24,23 +28,68 @@ pub(super) enum Hour {
     Never { reason: Reason },
 }
 
-/// The earliest time at or after `at` that the business hours of a message allow; `None`: there is none.
-pub fn opens(claim: &Claim, rules: &Rules, at: Moment) -> Option<Moment> {
-    match business_hours(claim, rules) {
-        Some(hours) => hours.next_open(&rules.timezone, at),
-        None => Some(at),
+/// Business hours, and the time zone of their clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hours<'a> {
+    hours: Cow<'a, BusinessHours>,
+    zone: Cow<'a, TimeZone>,
+}
+
+impl Hours<'_> {
+    fn next_open(&self, from: Moment) -> Option<Moment> {
+        self.hours.next_open(&self.zone, from)
     }
 }
 
-/// The business hours that hold for a message: its campaign's, else its type's, else the installation's.
-pub fn business_hours<'a>(claim: &Claim, rules: &'a Rules) -> Option<&'a BusinessHours> {
+impl fmt::Display for Hours<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.hours, zones::name_of(&self.zone))
+    }
+}
+
+/// The hours that a campaign has in the database cannot be read, so none of its messages is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadableHours;
+
+const UNREADABLE: &str =
+    "the hours of its campaign cannot be read: correct them in punctual.campaigns";
+
+/// The earliest time at or after `at` that the business hours of a message allow; `None`: there is none.
+pub fn opens(claim: &Claim, rules: &Rules, at: Moment) -> Option<Moment> {
+    match business_hours(claim, rules) {
+        Ok(Some(hours)) => hours.next_open(at),
+        Ok(None) => Some(at),
+        Err(UnreadableHours) => None,
+    }
+}
+
+/// The business hours that hold for a message: its campaign's, as the database has them, else as the settings do; else
+/// its type's, else the installation's.
+pub fn business_hours<'a>(
+    claim: &Claim,
+    rules: &'a Rules,
+) -> Result<Option<Hours<'a>>, UnreadableHours> {
+    if !Rule::BusinessHours.holds(claim.lane.channel()) {
+        return Ok(None);
+    }
+    if let Some(own) = &claim.facts.campaign_hours {
+        let hours = own.hours.parse().map_err(|_| UnreadableHours)?;
+        let zone = rules.zones.get(&own.timezone).ok_or(UnreadableHours)?;
+        return Ok(Some(Hours {
+            hours: Cow::Owned(hours),
+            zone: Cow::Owned(zone),
+        }));
+    }
     let campaign = claim.campaign.as_deref().and_then(|id| id.parse().ok());
     let of_campaign = campaign.and_then(|id: Uuid| rules.hours_by_campaign.of(&id));
     let message_type = claim.facts.message_type.as_deref();
-    of_campaign
+    let hours = of_campaign
         .or_else(|| message_type.and_then(|of| rules.hours_by_type.of(of.trim())))
-        .unwrap_or(rules.business_hours.as_ref())
-        .filter(|_| Rule::BusinessHours.holds(claim.lane.channel()))
+        .unwrap_or(rules.business_hours.as_ref());
+    Ok(hours.map(|hours| Hours {
+        hours: Cow::Borrowed(hours),
+        zone: Cow::Borrowed(&rules.timezone),
+    }))
 }
 
 /// The earliest time at or after `at` that satisfies both rules.
@@ -53,7 +102,10 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let quiet = own.filter(|hours| holds && hours.start != hours.end);
     let zone = quiet.map(|_| zones::zone_of(facts, rules));
     let quiet = quiet.as_ref().zip(zone.as_ref());
-    let business = business_hours(claim, rules);
+    let Ok(business) = business_hours(claim, rules) else {
+        let reason = Reason::new(ReasonKind::BusinessHours, UNREADABLE);
+        return Hour::Never { reason };
+    };
 
     let mut reasons: Vec<Reason> = Vec::new();
     let mut until = at;
@@ -78,12 +130,9 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
                 None => return none(&[why()]),
             }
         }
-        if let Some(hours) = business {
-            let why = || {
-                let text = format!("outside of {hours} {}", zones::name_of(&rules.timezone));
-                Reason::new(ReasonKind::BusinessHours, text)
-            };
-            match hours.next_open(&rules.timezone, until) {
+        if let Some(hours) = &business {
+            let why = || Reason::new(ReasonKind::BusinessHours, format!("outside of {hours}"));
+            match hours.next_open(until) {
                 Some(open) => note(&mut until, open, &mut reasons, why),
                 None => return none(&[why()]),
             }

@@ -16,6 +16,7 @@ use crate::message::{
 use expiry::{Expiry, SetBy};
 
 mod business;
+mod campaign;
 mod channels;
 mod cleared;
 mod consent;
@@ -34,11 +35,12 @@ mod text;
 mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
+pub use campaign::CampaignDefaults;
 pub use channels::Rule;
 pub use cleared::{Cleared, MessageContext};
 pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
-pub use hours::{business_hours, opens};
+pub use hours::{Hours, UnreadableHours, business_hours, opens};
 pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
@@ -90,6 +92,8 @@ pub struct Rules {
     pub hours_by_type: HoursByType,
     /// The same for single campaigns, in place of both.
     pub hours_by_campaign: HoursByCampaign,
+    /// The hours of campaigns that have none of their own, for people: no message is judged by them.
+    pub campaign_hours: CampaignDefaults,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -119,6 +123,7 @@ impl Default for Rules {
             business_hours: None,
             hours_by_type: HoursByType::default(),
             hours_by_campaign: HoursByCampaign::default(),
+            campaign_hours: CampaignDefaults::default(),
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
             part_separator: Some(parts::SEPARATOR.to_owned()),
@@ -186,6 +191,15 @@ pub fn judge(
         return Verdict::Cancel { reason };
     }
     if let Some(reason) = consent::refusal(&claim.facts, channel) {
+        return Verdict::Cancel { reason };
+    }
+    if claim
+        .facts
+        .campaign_hours
+        .as_ref()
+        .is_some_and(|of| of.is_cancelled)
+    {
+        let reason = Reason::new(ReasonKind::Campaign, "its campaign was cancelled");
         return Verdict::Cancel { reason };
     }
     if Rule::Event.holds(channel) && claim.facts.event == Event::Gone {

@@ -64,6 +64,18 @@ impl OpenHours {
         Self { period, open }
     }
 
+    /// The hours that are not open.
+    pub(super) fn closed(&self) -> Self {
+        let from = std::iter::once(0).chain(self.open.iter().map(|part| part.end));
+        let starts = self.open.iter().map(|part| part.start);
+        let closed = from.zip(starts.chain([self.period]));
+        let closed = closed.map(|(from, until)| from..until);
+        Self {
+            period: self.period,
+            open: closed.filter(|part| !part.is_empty()).collect(),
+        }
+    }
+
     /// The open ranges, in microseconds from the start of the period.
     pub(super) fn open(&self) -> &[Range<i64>] {
         &self.open

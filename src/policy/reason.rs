@@ -37,6 +37,8 @@ pub enum ReasonKind {
     NotVerified,
     /// The recipient has switched off this type of message.
     SwitchedOff,
+    /// Its campaign was cancelled.
+    Campaign,
     /// Its event was deleted.
     EventDeleted,
     /// Its recipient's quiet hours.
@@ -61,11 +63,12 @@ pub enum ReasonKind {
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
         Self::SwitchedOff,
+        Self::Campaign,
         Self::EventDeleted,
         Self::QuietHours,
         Self::BusinessHours,
@@ -85,6 +88,7 @@ impl ReasonKind {
             Self::OptedOut => "opted_out",
             Self::NotVerified => "not_verified",
             Self::SwitchedOff => "switched_off",
+            Self::Campaign => "campaign",
             Self::EventDeleted => "event_deleted",
             Self::QuietHours => "quiet_hours",
             Self::BusinessHours => "business_hours",

@@ -10,6 +10,7 @@ mod account;
 mod accounts;
 mod app_schema;
 mod bouncer;
+mod campaigns;
 mod canary;
 mod channels;
 mod clock;

@@ -6,7 +6,7 @@ use crate::source::{Kind, Source};
 const ORDER: &[&[&str]] = &[
     &["message"],
     &["schedule", "policy"],
-    &["forecast", "limits", "settle"],
+    &["forecast", "limits", "settle", "plan"],
     &["reactor", "proof"],
     &["clock", "metrics", "store", "listen", "provider", "journal"],
     &["dispatch", "receipt"],
@@ -33,7 +33,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 
 /// Decisions only: a simulation runs them under a clock of its own.
 const PURE: &[&str] = &[
-    "message", "schedule", "policy", "forecast", "limits", "settle", "reactor", "proof",
+    "message", "schedule", "policy", "forecast", "limits", "settle", "plan", "reactor", "proof",
 ];
 
 /// What a pure module does not name: I/O, and the clocks.

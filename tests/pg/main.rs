@@ -12,6 +12,8 @@ mod app_tables;
 mod arrived;
 mod calendar;
 mod callbacks;
+mod campaign_hours;
+mod campaigns;
 mod cells;
 mod changes;
 mod channels;

@@ -8,7 +8,9 @@ use punctual::schedule::Ranking;
 use punctual::settle::Settlement;
 use punctual::store::Store;
 use punctual::store::connect::prepare_session;
-use punctual::store::migrate::{KNOWS_FORGOTTEN, KNOWS_MEDIA, KNOWS_RATES, PROGRAM};
+use punctual::store::migrate::{
+    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
+};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -355,6 +357,33 @@ async fn a_program_that_knows_no_media_is_refused_a_message_that_has_some_and_cl
     let own = format!("set punctual.program = '{KNOWS_MEDIA}'");
     run(&session, &own).await;
     run(&session, &claim(with)).await;
+}
+
+/// It would send what is late outside of its hours.
+#[tokio::test]
+async fn a_program_that_knows_no_campaigns_claims_nothing_while_one_is_scheduled() {
+    let world = World::new().await;
+    let session = world.db.client().await;
+    prepare_session(&session).await.unwrap();
+    let older = format!("set punctual.program = '{}'", KNOWS_CAMPAIGNS - 1);
+    run(&session, &older).await;
+    let made = "insert into punctual.campaigns (name, timezone, hours, open_from, open_until, gap_min, gap_max, skip_per_mille,
+                                                skip_min, skip_max, seed)
+                values ('spring', 'UTC', 'mon-fri 09:00-20:00', '{0}', '{1}', '4 min', '7 min', 0, '0', '0', 7)";
+    run(&world.unseen, made).await;
+    let claim = "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+                 values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now())";
+    run(&session, claim).await;
+    run(
+        &world.unseen,
+        "update punctual.campaigns set state = 'scheduled'",
+    )
+    .await;
+    let refused = session.batch_execute(claim).await.unwrap_err();
+    let state = refused.code().map(tokio_postgres::error::SqlState::code);
+    assert_eq!(state, Some("PU003"));
+    let own = format!("set punctual.program = '{KNOWS_CAMPAIGNS}'; {claim}");
+    run(&session, &own).await;
 }
 
 /// It would not find the opt-outs that are kept as a hash.

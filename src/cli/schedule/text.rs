@@ -53,7 +53,11 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// The texts that a text is sent in, or why it cannot be sent.
-fn parts_of(channel: Channel, text: &str, separator: Option<&str>) -> Result<Vec<String>, String> {
+pub(in crate::cli) fn parts_of(
+    channel: Channel,
+    text: &str,
+    separator: Option<&str>,
+) -> Result<Vec<String>, String> {
     let parts = split(text, separator);
     if parts.is_empty() {
         return Err("every part of it is empty".into());
@@ -81,7 +85,7 @@ fn parts_of(channel: Channel, text: &str, separator: Option<&str>) -> Result<Vec
 }
 
 /// Checks of a text what can be known without the database.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub(in crate::cli) fn check(text: &str) -> Result<(), String> {
     if is_blank(text) {
         return Err("it is empty".into());
     }

@@ -1,6 +1,7 @@
 //! Every setting as data: a file, an environment, and the result.
 
 mod accounts;
+mod campaign;
 mod http;
 mod in_app;
 mod layers;

@@ -16,8 +16,8 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // statement.
         b"pause_keys" => lists::pause_keys(alias, out),
         b"paused_until" => lists::paused_until(alias, out),
-        // From when the allowed lateness of a message counts that was sent and is tried again: as `late_from!`, or from
-        // the end of a pause; if it waited for a pace, from the start of its first request, in its slot.
+        // From when the allowed lateness of a message counts that was sent and is tried again: as `late_from!`, or
+        // from the end of a pause; if it waited for a pace, from the start of its first request, in its slot.
         b"late_since" => {
             out.row("greatest(", b"");
             super::put(b"late_from", alias, out);
@@ -58,8 +58,8 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // Whether a pause stops a message that is among those the statement names `stopped`: for statements that pass
         // over many messages, which would probe the pauses for each of them.
         b"is_stopped" => lists::is_stopped(alias, out),
-        // Whether the opt-out `s` is this recipient's from this sender. One that was forgotten (forget.sql) is known by
-        // its hash.
+        // Whether the opt-out `s` is this recipient's from this sender. One that was forgotten (forget.sql) is
+        // known by its hash.
         b"is_opted_out" => {
             out.row("(s.their_number = any (array[$their_number, ", alias);
             out.row(FORGOTTEN_NUMBER, alias);
@@ -84,6 +84,12 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
                 alias,
             );
         }
+        // The hours and the zone of its campaign, by the key; null: it has none, or one that the database does not
+        // know.
+        b"campaign_hours" => out.row(
+            "case when $campaign_id is not null then (select array[c.hours, c.timezone, c.state] from punctual.campaigns c where c.id = $campaign_id) end",
+            alias,
+        ),
         // The texts that were kept of a message of several parts: those of an attempt at the first of them that was
         // accepted, whose other parts are what goes on; else the latest.
         b"kept_texts" => out.row(

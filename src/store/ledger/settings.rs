@@ -15,6 +15,11 @@ impl Store {
         let ranges = hours.map_or(&[][..], |hours| hours.ranges());
         let from: Vec<i64> = ranges.iter().map(|r| r.start).collect();
         let until: Vec<i64> = ranges.iter().map(|r| r.end).collect();
+        let campaigns = &rules.campaign_hours;
+        let their_zone = campaigns.timezone.iana_name().unwrap_or("UTC");
+        let their_ranges = campaigns.hours.ranges().iter();
+        let (their_from, their_until): (Vec<i64>, Vec<i64>) =
+            their_ranges.map(|r| (r.start, r.end)).unzip();
         let routes = &rules.routes;
         let senders: serde_json::Map<_, _> = routes
             .names()
@@ -39,6 +44,10 @@ impl Store {
                     &rules.part_separator.as_deref().unwrap_or_default(),
                     &senders,
                     &urls,
+                    &their_zone,
+                    &campaigns.hours.to_string(),
+                    &their_from,
+                    &their_until,
                 ],
             )
             .await

@@ -14,8 +14,8 @@ use crate::store::ledger::resolve::{Decision, Resolved};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
-static BEGIN: &Sql = sql!("sql/act_begin.sql");
-static CANCEL: &Sql = sql!("sql/act_cancel.sql");
+pub(super) static BEGIN: &Sql = sql!("sql/act_begin.sql");
+pub(super) static CANCEL: &Sql = sql!("sql/act_cancel.sql");
 static RESCHEDULE: &Sql = sql!("sql/act_reschedule.sql");
 static RETRY: &Sql = sql!("sql/act_retry.sql");
 

@@ -1,9 +1,10 @@
 //! What people see of many messages, and what they do to them: lists, searches, counts and acts, for which one
-//! statement (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter); pauses; the history of pauses and
-//! paces; forecasts; what metrics and health
+//! statement (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter); campaigns; pauses; the history of
+//! pauses and paces; forecasts; what metrics and health
 //! count, and the numbers that are checked ahead.
 
 mod acts;
+pub mod campaigns;
 pub mod changes;
 pub mod forecast;
 mod list;

@@ -4,7 +4,9 @@ use jiff::civil::Date;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::message::facts::{Event, Limit, Preferences, Priority, QuietHours, Switch, Template};
+use crate::message::facts::{
+    CampaignHours, Event, Limit, Preferences, Priority, QuietHours, Switch, Template,
+};
 use crate::message::{AttemptToken, Facts, MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 
@@ -32,8 +34,19 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
         limit: limit(row)?,
         subject: row.try_get("subject")?,
         html: row.try_get("html")?,
+        campaign_hours: campaign_hours(row)?,
         media: media(row)?,
     })
+}
+
+fn campaign_hours(row: &Row) -> Result<Option<CampaignHours>, tokio_postgres::Error> {
+    let own: Option<Vec<String>> = row.try_get("campaign_hours")?;
+    let own = own.and_then(|own| <[String; 3]>::try_from(own).ok());
+    Ok(own.map(|[hours, timezone, state]| CampaignHours {
+        hours,
+        timezone,
+        is_cancelled: state == "cancelled",
+    }))
 }
 
 fn media(row: &Row) -> Result<Vec<String>, tokio_postgres::Error> {

@@ -43,6 +43,8 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261130231001_webhook_urls",
     "20261201000001_attempt_account",
     "20261201180000_sources",
+    "20261202100000_campaigns",
+    "20261202100100_campaign_hours",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -59,6 +61,8 @@ pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By w
 /// they apply.
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "triggers":
     "attempts",
+    "campaign_hours",
+    "campaigns",
     "changes",
     "daily_counts",
     "daily_metrics",

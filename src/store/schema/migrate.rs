@@ -57,6 +57,10 @@ pub const KNOWS_FORGOTTEN: i32 = 4;
 /// the text alone.
 pub const KNOWS_MEDIA: i32 = 4;
 
+/// The first program that knows the hours of campaigns. An older one claims nothing while one is scheduled, because it
+/// would send what is late outside of its hours.
+pub const KNOWS_CAMPAIGNS: i32 = 4;
+
 /// How long a statement of a migration waits for a lock on the first try: so long may it block the
 /// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].
 const LOCK_TIMEOUT_MIN: Duration = Duration::from_millis(200);

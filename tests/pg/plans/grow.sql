@@ -102,6 +102,18 @@ select plans.id('pace', i), plans.id('campaign', i)::text, '1 s', '2 s' from gen
 insert into punctual.paces (id, scope, what, gap_min, gap_max, burst) values
   (plans.id('rate', 1), 'sender', '+15005550009', '1 s', '1 s', 3);
 update punctual.paces set next_at = now() - interval '1 minute';
+-- Of each campaign that has a pace a thousand messages are scheduled; of the second {others} more are approved.
+insert into punctual.campaigns (id, name, timezone, hours, open_from, open_until, gap_min, gap_max, skip_per_mille, skip_min,
+                                skip_max, seed, state, created_at)
+select plans.id('campaign', i), 'campaign ' || i, 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', '1 s', '2 s', 0, '0', '0', i,
+       'scheduled', now() - i * interval '1 s'
+  from generate_series(1, {others}) i;
+insert into punctual.campaign_messages (campaign_id, position, phone_number, content, status, decided_by, decided_at, message_id)
+select plans.id('campaign', 1 + i % 20), i, '+1' || (7000000000 + i), 'paced ' || i, 'SCH', 'x', now(), plans.id('paced', i)
+  from generate_series(1, {others}) i;
+insert into punctual.campaign_messages (campaign_id, position, phone_number, content, status, decided_by, decided_at)
+select plans.id('campaign', 2), {others} + i, '+1' || (7000000000 + i), 'approved ' || i, 'APR', 'x', now()
+  from generate_series(1, {others}) i;
 insert into punctual_api.in_app_messages (user_id, message_id, part, body, created_at)
 select plans.id('user', i % 100), plans.id('sent', i), 1, 'x', now() - interval '100 days' from generate_series(31, {others}) i;
 update punctual_api.in_app_messages set read_at = now();

@@ -29,6 +29,13 @@ create function plans.state() returns jsonb language sql volatile as $$
            'status', 'delivered', 'category', 'carrier_issue', 'code', (random() * 1e6)::int))))
     from generate_series(1, 50) n
 $$;
+-- Of a campaign that is there: nothing, before the tables have grown.
+create function plans.drafts(word text) returns text[] language sql stable as
+  'select case when exists (select from punctual.campaigns c where c.id = plans.id(''campaign'', 1))
+               then plans.texts(word) else ''{}'' end';
+create function plans.approved() returns bigint[] language sql stable as
+  'select coalesce(array_agg(c.id), ''{}'') from punctual.campaign_messages c
+    where c.campaign_id = plans.id(''campaign'', 2) and c.status = ''APR'' and c.position = 20001';
 create function plans.same(word anyelement) returns anyarray language sql immutable as
   'select array_fill(word, array[20])';
 

@@ -1,6 +1,7 @@
 //! Business hours, alone and beside quiet hours.
 
 use super::*;
+use crate::message::facts::CampaignHours;
 
 pub(super) fn weekdays() -> BusinessHours {
     "mon-fri 09:00-20:00".parse().unwrap()
@@ -122,6 +123,60 @@ fn a_campaign_has_its_own_hours_in_place_of_its_types_and_the_installations() {
             judged(business, campaign, message_type),
             expected,
             "{business:?} {campaign} {message_type:?}"
+        );
+    }
+}
+
+#[test]
+fn a_campaign_of_the_database_has_its_own_hours_and_zone_in_place_of_all_others() {
+    let judged = |hours: &str, zone: &str, at: &str| {
+        let mut claim = claim();
+        (claim.due, claim.wanted_at) = (moment(at), moment(at));
+        claim.campaign = Some(Uuid::from_u128(0xa1).to_string());
+        claim.facts.message_type = Some("invoice".into());
+        claim.facts.campaign_hours = Some(CampaignHours {
+            hours: hours.into(),
+            timezone: zone.into(),
+            is_cancelled: false,
+        });
+        let rules = Rules {
+            business_hours: Some(weekdays()),
+            hours_by_type: "invoice = off".parse().unwrap(),
+            hours_by_campaign: format!("{} = off", Uuid::from_u128(0xa1)).parse().unwrap(),
+            ..rules()
+        };
+        verdict(&claim, &rules, moment(at))
+    };
+    let pacific = "America/Los_Angeles";
+    // Thursday and Friday evening there.
+    assert_eq!(
+        judged("mon-fri 09:00-20:00", pacific, "2026-01-02T03:59:00Z"),
+        "send from +15005550006"
+    );
+    assert_eq!(
+        judged("mon-fri 09:00-20:00", pacific, "2026-01-03T04:00:00Z"),
+        "defer to 2026-01-05T17:00:00.000000Z: outside of mon-fri 09:00-20:00 America/Los_Angeles"
+    );
+    // Of one that was cancelled nothing more goes, no later part either.
+    for before in [0, 1] {
+        let mut claim = claim();
+        claim.part = Part { before, of: 2 };
+        claim.facts.campaign_hours = Some(CampaignHours {
+            hours: "mon-sun 00:00-24:00".into(),
+            timezone: pacific.into(),
+            is_cancelled: true,
+        });
+        let due = claim.due;
+        assert_eq!(
+            verdict(&claim, &rules(), due),
+            "cancel: its campaign was cancelled"
+        );
+    }
+    // What cannot be read is not sent.
+    for (hours, zone) in [("always", pacific), ("mon-fri 09:00-20:00", "Mars/Olympus")] {
+        assert_eq!(
+            judged(hours, zone, "2026-01-05T18:00:00Z"),
+            "cancel: the hours of its campaign cannot be read: correct them in punctual.campaigns"
         );
     }
 }

@@ -132,7 +132,8 @@ impl Queues {
             let rows = rows.map(|waiting| waiting.queued).collect();
             Arc::new(Queue::new(rows, slots, now, rules.max_lateness))
         });
-        let hours = policy::business_hours(claim, rules).map(ToString::to_string);
+        let hours = policy::business_hours(claim, rules).ok().flatten();
+        let hours = hours.map(|hours| hours.to_string());
         let turns = self.turns.entry((pace, hours)).or_insert_with(|| {
             let turns = queue.turns(|at| policy::opens(claim, rules, at));
             turns.into_iter().collect()

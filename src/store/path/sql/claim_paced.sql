@@ -99,5 +99,4 @@ select c.*, s.pace, s.rate, case when s.rate is not null then s.segments end as 
          select min(a.started_at) from punctual.attempts a
           where a.message_id = c.id and a.part = c.part and a.started_at >= c.wanted_at) end) as late_from
   from claimed c
-  join slots s on s.id = c.id
-  left join taken t on t.slot_token = s.token and t.pace = s.pace
+  join slots s on s.id = c.id left join taken t on t.slot_token = s.token and t.pace = s.pace

@@ -1,0 +1,53 @@
+//! The settings of the policy.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::raw::Raw;
+use super::{Config, ConfigError, Sources, key, values};
+use crate::clock::ZoneData;
+use crate::policy::{BusinessHours, Rules};
+
+/// The hours of campaigns that say no other, and their time zone, as far as they are set: for commands that need
+/// nothing else. One that is not valid is an error.
+pub fn campaign_hours(
+    sources: &Sources,
+) -> Result<(Option<BusinessHours>, Option<TimeZone>), ConfigError> {
+    let mut raw = Raw::read(sources);
+    let hours = raw.get(&key::CAMPAIGN_HOURS, values::campaign_hours);
+    let zones = ZoneData::newest();
+    let zone = raw.get(&key::CAMPAIGN_TIMEZONE, |name| {
+        values::timezone(&zones, name)
+    });
+    if raw.problems.is_empty() {
+        Ok((hours, zone))
+    } else {
+        Err(raw.into_error())
+    }
+}
+
+impl Config {
+    /// The settings of the policy.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            default_sender: self.default_sender.clone(),
+            routes: Arc::clone(&self.routes),
+            max_lateness: self.max_lateness,
+            in_doubt: self.in_doubt,
+            zones: self.zone_data.zones.clone(),
+            timezone: self.timezone.clone(),
+            business_hours: self.business_hours.clone(),
+            hours_by_type: self.hours_by_type.clone(),
+            hours_by_campaign: self.hours_by_campaign.clone(),
+            campaign_hours: self.campaign_hours.clone(),
+            urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
+            limit_source: self.limit_source,
+            part_separator: self.part_separator.clone(),
+            part_gap: self.part_gap,
+            validate: self.validate,
+            webhook_urls: self.webhook_urls(),
+            retention: self.retention,
+        }
+    }
+}

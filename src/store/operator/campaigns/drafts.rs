@@ -1,0 +1,215 @@
+//! The messages of a campaign before they are scheduled: added, approved, rejected.
+
+use std::ops::RangeInclusive;
+
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::{BATCH, Settings};
+use crate::policy::BusinessHours;
+use crate::store::{Sql, StoreError, micros};
+
+static DEFAULTS: &Sql = sql!("../sql/campaign_defaults.sql");
+static MAKE: &Sql = sql!("../sql/campaign_make.sql");
+static KNOWN: &Sql = sql!("../sql/campaign_known.sql");
+static LAST: &Sql = sql!("../sql/campaign_last.sql");
+static ADD: &Sql = sql!("../sql/campaign_add.sql");
+static DECIDE: &Sql = sql!("../sql/campaign_decide.sql");
+static APPROVED: &Sql = sql!("../sql/campaign_approved.sql");
+
+/// A message as it is imported.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Draft {
+    /// Whom it is for, by name.
+    pub customer_name: Option<String>,
+    /// Their number.
+    pub phone_number: String,
+    /// The text, in parts where it has the separator.
+    pub content: String,
+}
+
+/// One that the campaign has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which of those that were asked about, from 0.
+    pub index: usize,
+    /// Its position in the campaign.
+    pub position: i32,
+}
+
+/// One that was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// Its row.
+    pub id: i64,
+    /// Its position in the campaign, from 1.
+    pub position: i32,
+    /// What it is.
+    pub draft: Draft,
+}
+
+/// What is decided of which messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Approved, or else rejected.
+    pub is_approved: bool,
+    /// Of those in these statuses.
+    pub of: &'static [&'static str],
+    /// Of these positions.
+    pub positions: Vec<RangeInclusive<i32>>,
+    /// With this in their name, number or text.
+    pub search: Option<String>,
+}
+
+/// The time zone and the hours of campaigns that say no other, as the daemon has recorded them.
+pub async fn default_hours(client: &Client) -> Result<(String, String), StoreError> {
+    const STEP: &str = "reading the hours of campaigns";
+    let row = client.query_one(DEFAULTS.text(), &[]).await;
+    let row = row.map_err(StoreError::at(STEP))?;
+    let read = || Ok((row.try_get("timezone")?, row.try_get("hours")?));
+    read().map_err(StoreError::unreadable(STEP))
+}
+
+/// Makes a campaign, as a draft. `None`: there is one of this name.
+pub async fn make(
+    client: &Client,
+    settings: &Settings,
+    hours: &BusinessHours,
+) -> Result<Option<Uuid>, StoreError> {
+    const STEP: &str = "making a campaign";
+    let (from, until): (Vec<i64>, Vec<i64>) =
+        hours.ranges().iter().map(|r| (r.start, r.end)).unzip();
+    let pacing = settings.pacing;
+    let skips = i32::try_from(pacing.skips.per_mille).unwrap_or(i32::MAX);
+    let row = client
+        .query_opt(
+            MAKE.text(),
+            &[
+                &settings.name,
+                &settings.timezone,
+                &settings.hours,
+                &from,
+                &until,
+                &micros(pacing.gaps.0),
+                &micros(pacing.gaps.1),
+                &skips,
+                &micros(pacing.skips.length.0),
+                &micros(pacing.skips.length.1),
+                &settings.from,
+                &pacing.seed,
+            ],
+        )
+        .await
+        .map_err(StoreError::at(STEP))?;
+    let id = row.map(|row| row.try_get("id")).transpose();
+    id.map_err(StoreError::unreadable(STEP))
+}
+
+/// Which of these messages a campaign has already.
+pub async fn known(
+    client: &Client,
+    campaign: Uuid,
+    drafts: &[Draft],
+) -> Result<Vec<Known>, StoreError> {
+    const STEP: &str = "comparing messages with those of a campaign";
+    let mut all = Vec::new();
+    for (batch, first) in drafts.chunks(BATCH).zip((0..).step_by(BATCH)) {
+        let numbers: Vec<&str> = batch.iter().map(|one| one.phone_number.as_str()).collect();
+        let texts: Vec<&str> = batch.iter().map(|one| one.content.as_str()).collect();
+        let rows = client
+            .query(KNOWN.text(), &[&campaign, &numbers, &texts])
+            .await;
+        let one = |row: &Row| {
+            let nth: i64 = row.try_get("nth")?;
+            Ok(Known {
+                index: first + usize::try_from(nth - 1).unwrap_or_default(),
+                position: row.try_get("position")?,
+            })
+        };
+        let rows = rows.map_err(StoreError::at(STEP))?;
+        let read: Result<Vec<Known>, _> = rows.iter().map(one).collect();
+        all.extend(read.map_err(StoreError::unreadable(STEP))?);
+    }
+    Ok(all)
+}
+
+/// Adds messages to a campaign, in this order, as suggested. Within a transaction that has locked it
+/// ([`super::acts::lock`]).
+pub async fn add(client: &Client, campaign: Uuid, drafts: &[Draft]) -> Result<(), StoreError> {
+    const STEP: &str = "adding messages to a campaign";
+    let last = client.query_one(LAST.text(), &[&campaign]).await;
+    let last = last.map_err(StoreError::at(STEP))?.try_get(0);
+    let mut last: i32 = last.map_err(StoreError::unreadable(STEP))?;
+    for batch in drafts.chunks(BATCH) {
+        let names: Vec<Option<&str>> = batch
+            .iter()
+            .map(|one| one.customer_name.as_deref())
+            .collect();
+        let numbers: Vec<&str> = batch.iter().map(|one| one.phone_number.as_str()).collect();
+        let texts: Vec<&str> = batch.iter().map(|one| one.content.as_str()).collect();
+        let added = client
+            .execute(ADD.text(), &[&campaign, &last, &names, &numbers, &texts])
+            .await;
+        let added = added.map_err(StoreError::at(STEP))?;
+        last = last.saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
+    }
+    Ok(())
+}
+
+/// Approves or rejects messages that were not scheduled; returns how many changed.
+pub async fn decide(
+    client: &Client,
+    campaign: Uuid,
+    decision: &Decision,
+) -> Result<u64, StoreError> {
+    let status = if decision.is_approved { "APR" } else { "REJ" };
+    let positions = decision.positions.iter();
+    let (first, last): (Vec<i32>, Vec<i32>) = positions
+        .map(|range| (*range.start(), *range.end()))
+        .unzip();
+    let decided = client
+        .execute(
+            DECIDE.text(),
+            &[
+                &campaign,
+                &status,
+                &decision.of,
+                &first,
+                &last,
+                &decision.search,
+            ],
+        )
+        .await;
+    decided.map_err(StoreError::at("deciding on messages of a campaign"))
+}
+
+/// The approved messages of a campaign, in their order.
+pub async fn approved(client: &Client, campaign: Uuid) -> Result<Vec<Approved>, StoreError> {
+    const STEP: &str = "reading the approved messages of a campaign";
+    let most = i64::try_from(BATCH).unwrap_or(i64::MAX);
+    let mut all: Vec<Approved> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |last| last.position);
+        let rows = client
+            .query(APPROVED.text(), &[&campaign, &after, &most])
+            .await;
+        let rows = rows.map_err(StoreError::at(STEP))?;
+        let read: Result<Vec<Approved>, _> = rows.iter().map(read_approved).collect();
+        all.extend(read.map_err(StoreError::unreadable(STEP))?);
+        if rows.len() < BATCH {
+            return Ok(all);
+        }
+    }
+}
+
+fn read_approved(row: &Row) -> Result<Approved, tokio_postgres::Error> {
+    Ok(Approved {
+        id: row.try_get("id")?,
+        position: row.try_get("position")?,
+        draft: Draft {
+            customer_name: row.try_get("customer_name")?,
+            phone_number: row.try_get("phone_number")?,
+            content: row.try_get("content")?,
+        },
+    })
+}

@@ -1,0 +1,170 @@
+//! A campaign over three instances, from the file to the requests: with a kill, a pause, a closing time and a
+//! restart in its middle no gap is shorter than the shortest, the order is kept, nothing begins while it is closed,
+//! and nobody gets two.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use punctual::schedule::PACE_SLACK;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::world::World;
+
+const ROWS: usize = 24;
+
+/// The gaps of a campaign, a thousandth of the usual ones.
+const GAPS: &str = "240ms..420ms";
+const SHORTEST: i64 = 240_000;
+
+/// How long it is closed.
+const CLOSED_S: i64 = 6;
+
+/// How long nothing may begin before that is a failure.
+const STALLED: Duration = Duration::from_secs(90);
+
+async fn done(world: &World, args: &[&str]) -> String {
+    let (code, said, complaint) = world.call(&[&["campaign"], args].concat()).await;
+    assert_eq!(code, Some(0), "{args:?}: {said}{complaint}");
+    said
+}
+
+/// Microseconds since 1970, by the database.
+async fn clock(world: &World) -> i64 {
+    let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+    world.app.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Of each request that began, in that order: the position of its message, when, and which attempt.
+async fn begun(world: &World) -> Vec<(i32, i64, i32)> {
+    let sql = "select c.position, (extract(epoch from a.started_at) * 1000000)::bigint, a.number
+                 from punctual.attempts a
+                 join punctual.campaign_messages c on c.message_id = a.message_id
+                where a.started_at is not null order by a.started_at";
+    let rows = world.db.client().await.query(sql, &[]).await.unwrap();
+    rows.iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect()
+}
+
+/// Waits until so many have begun, as long as there is progress.
+async fn begin(world: &World, wanted: usize) {
+    let (mut before, mut since) = (0, Instant::now());
+    loop {
+        let now = begun(world).await.len();
+        if now >= wanted {
+            return;
+        }
+        if now > before {
+            (before, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < STALLED, "{now} of {wanted} began");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// `HH:MM:SS` of a moment, in UTC.
+fn time(us: i64) -> String {
+    let at = jiff::Timestamp::from_second(us / 1_000_000).unwrap();
+    at.strftime("%H:%M:%S").to_string()
+}
+
+#[tokio::test]
+async fn three_instances_keep_a_campaign_through_a_kill_a_pause_a_closing_time_and_a_restart() {
+    let world = World::new([]).await;
+    let mut daemons: Vec<Daemon> = Vec::new();
+    for _ in 0..3 {
+        daemons.push(world.daemon().await);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spring.csv");
+    let mut text = "customer_name,phone_number,content\n".to_owned();
+    for n in 0..ROWS {
+        let _ = writeln!(text, "Customer {n},+1202555{n:04},campaign {n}");
+    }
+    std::fs::write(&path, text).unwrap();
+    // It closes in a while, whatever the time of day, and opens again soon after.
+    let closes = (clock(&world).await / 1_000_000 + 14) * 1_000_000;
+    let opens = closes + CLOSED_S * 1_000_000;
+    let hours = format!("mon-sun {}-{}", time(opens), time(closes));
+    let path = path.to_str().unwrap();
+    let how = [
+        "--hours",
+        &hours,
+        "--timezone",
+        "UTC",
+        "--gap",
+        GAPS,
+        "--skip-chance",
+        "0",
+    ];
+    done(&world, &[&["import", path][..], &how].concat()).await;
+    done(&world, &["approve", "spring", "--all"]).await;
+    let plan = done(&world, &["schedule", "spring", "--at", "in 1s", "--json"]).await;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["messages"].as_array().unwrap().len(), ROWS);
+
+    begin(&world, ROWS / 4).await;
+    let mut killed = daemons.remove(0);
+    killed.signal(Signal::KILL);
+    killed.ended().await;
+    // Past the closing time, which some messages were planned before.
+    begin(&world, ROWS / 2).await;
+    done(&world, &["pause", "spring"]).await;
+    let paused = clock(&world).await + 100_000;
+    daemons.push(world.daemon().await);
+    daemons.remove(0).stop().await;
+    let resumed = clock(&world).await;
+    done(&world, &["resume", "spring"]).await;
+
+    let left = "select count(*) from scheduled_messages where status in ('pending', 'sending')";
+    let (mut before, mut since) = (i64::MAX, Instant::now());
+    loop {
+        let now: i64 = world.app.query_one(left, &[]).await.unwrap().get(0);
+        if now == 0 {
+            break;
+        }
+        if now < before {
+            (before, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < STALLED, "{now} are left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let all = begun(&world).await;
+    for pair in all.windows(2) {
+        let gap = pair[1].1 - pair[0].1;
+        assert!(gap >= SHORTEST, "{gap} us between {pair:?}");
+    }
+    let slack = i64::try_from(PACE_SLACK.as_micros()).unwrap();
+    for (position, at, _) in &all {
+        assert!(
+            !(closes + slack..opens).contains(at),
+            "{position} began while it was closed"
+        );
+        assert!(
+            !(paused..resumed).contains(at),
+            "{position} began in the pause"
+        );
+    }
+    // What the killed instance had claimed, one message at most, waits until that is known.
+    let mut order: Vec<i32> = all.iter().map(|(position, ..)| *position).collect();
+    let late: Vec<i32> = all
+        .iter()
+        .filter(|(.., number)| *number > 1)
+        .map(|(position, ..)| *position)
+        .collect();
+    assert!(late.len() <= 1, "{all:?}");
+    order.retain(|position| !late.contains(position));
+    assert!(order.is_sorted(), "{all:?}");
+    for n in 0..ROWS {
+        let requests = world.requests(&format!("campaign {n}")).len();
+        assert!(requests <= 1, "{n}: {requests} requests");
+    }
+    let sent = "select count(*) from scheduled_messages where status in ('sent', 'delivered')";
+    let sent: i64 = world.app.query_one(sent, &[]).await.unwrap().get(0);
+    assert!(sent >= i64::try_from(ROWS).unwrap() - 1, "{sent} were sent");
+    for daemon in daemons {
+        daemon.stop().await;
+    }
+}
