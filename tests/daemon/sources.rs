@@ -138,3 +138,84 @@ async fn an_outcome_that_a_killed_daemon_has_recorded_is_written_by_the_next_and
     assert_eq!(world.requests("was there before").len(), 1);
     daemon.stop().await;
 }
+
+/// What the guide shows, in a block of this kind.
+fn shown(kind: &str) -> String {
+    let guide = include_str!("../../docs/campaigns.md");
+    let (_, own) = guide.split_once("## Your own `campaign_messages`").unwrap();
+    let (_, block) = own.split_once(&format!("```{kind}\n")).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+/// The status of the row with this text, and what is noted of it.
+async fn stands(world: &World, words: &str) -> (String, bool, Option<String>) {
+    let sql = "select status, sent_at is not null, error_message from campaign_messages where message_content = $1";
+    let row = world.app.query_one(sql, &[&words]).await.unwrap();
+    (row.get(0), row.get(1), row.get(2))
+}
+
+async fn becomes(world: &World, words: &str, status: &str) {
+    until(&format!("{words}: {status}"), async || {
+        (stands(world, words).await.0 == status).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_apps_own_campaign_messages_are_sent_once_they_are_approved() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::new([]).await;
+    world.app.batch_execute(&shown("sql")).await.unwrap();
+    let file = home.path().join("punctual.toml");
+    std::fs::write(&file, shown("toml")).unwrap();
+    let file = file.to_str().unwrap();
+    let mut owner = environment(&url(&world.app).await, &world.phone.url());
+    owner.push(("PUNCTUAL_CONFIG".to_owned(), file.to_owned()));
+    let world = world.with(&[("PUNCTUAL_CONFIG", file)]);
+    let rows = "insert into campaign_messages (customer_name, phone_number, message_content, status, scheduled_for) values
+        ('Ada', '+13105551231', 'suggested', 'SUG', now()), ('Ben', '+13105551232', 'approved', 'APR', now()),
+        ('Cleo', '+13105551233', 'scheduled', 'SCH', now()), ('Dan', '+13105551234', 'no time', 'APR', null),
+        ('Eve', '+13105551235', E'one\n\n[BUBBLE]\n\ntwo', 'APR', now()), ('Fay', 'nobody', 'wrong number', 'APR', now()),
+        ('Gus', '+13105551236', 'rejected', 'REJ', now())";
+    world.app.batch_execute(rows).await.unwrap();
+    let (code, _, said) = called(&["migrate"], &owner).await;
+    assert_eq!(code, Some(0), "{said}");
+    let daemon = world.daemon().await;
+    for words in ["approved", "scheduled", "one\n\n[BUBBLE]\n\ntwo"] {
+        becomes(&world, words, "sent").await;
+        assert_eq!(stands(&world, words).await, ("sent".to_owned(), true, None));
+    }
+    becomes(&world, "wrong number", "failed").await;
+    let (_, _, why) = stands(&world, "wrong number").await;
+    assert!(why.is_some(), "no reason");
+
+    // Approved, given a time, and corrected by hand, by somebody who knows no scheduled_messages.
+    let changes = "update campaign_messages set status = 'APR' where message_content = 'suggested' and phone_number like '%31';
+         update campaign_messages set scheduled_for = now() where message_content = 'no time';
+         update campaign_messages set phone_number = '+13105551237', status = 'SCH' where message_content = 'wrong number'";
+    for (words, status) in [
+        ("suggested", "SUG"),
+        ("no time", "APR"),
+        ("rejected", "REJ"),
+    ] {
+        assert_eq!(stands(&world, words).await.0, status);
+        assert!(world.requests(words).is_empty(), "{words} was sent");
+    }
+    world.app.batch_execute(changes).await.unwrap();
+    for words in ["suggested", "no time", "wrong number"] {
+        becomes(&world, words, "sent").await;
+    }
+    for words in [
+        "approved",
+        "scheduled",
+        "one",
+        "two",
+        "suggested",
+        "no time",
+        "wrong number",
+    ] {
+        assert_eq!(world.requests(words).len(), 1, "{words}");
+    }
+    assert!(world.requests("rejected").is_empty());
+    daemon.stop().await;
+}
