@@ -108,7 +108,7 @@ create or replace trigger punctual_guard_campaign_delete
   execute function punctual.guard_campaign_delete();
 
 -- What has become of the messages of campaigns, by their scheduled messages; of one whose row was deleted, by the
--- ledger. Inlined into the statement that calls it, which names the campaign.
+-- ledger, and where that has nothing (any more) only that it was deleted. Inlined into the statement that calls it, which names the campaign.
 create or replace function punctual.campaign_rows()
 returns table (id bigint, campaign_id uuid, "position" int, customer_name text, phone_number text, content text, status text,
                decided_by text, decided_at timestamptz, message_id uuid, due_at timestamptz, sent_at timestamptz,
@@ -124,7 +124,7 @@ language sql stable as $$
            when exists (select from punctual.attempts a
                          where a.message_id = c.message_id and a.outcome = 'accepted') then 'sent'
            when exists (select from punctual.attempts a where a.message_id = c.message_id and unsettled!(a)) then 'unconfirmed'
-           else 'cancelled'
+           else 'deleted'
          end,
          c.decided_by, c.decided_at, c.message_id, due!(m), m.sent_at, m.delivered_at,
          coalesce(m.error_message, m.cancel_reason)::text

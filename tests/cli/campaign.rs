@@ -82,7 +82,10 @@ async fn a_file_with_bad_rows_is_imported_as_a_whole_without_them_or_not_at_all(
         assert!(said.contains(says), "no {says:?} in\n{said}");
     }
     assert_eq!(count(&client, "punctual.campaigns").await, 0);
-    let done = json(&db, &["import", path, "--skip-bad", "--seed", "7"]).await;
+    let import = ["import", path, "--skip-bad", "--seed", "7", "--by", "ann"];
+    let done = json(&db, &import).await;
+    let status = json(&db, &["status", "spring"]).await;
+    assert_eq!(status["created_by"], "ann");
     assert_eq!(done["imported"], 5);
     assert_eq!(done["faults"].as_array().unwrap().len(), 3);
     // The same file again has nothing new.
@@ -309,7 +312,8 @@ async fn a_campaign_is_paused_moved_and_cancelled_and_a_change_of_one_leaves_the
         moved.is_sorted() && moved.iter().all(|at| at.starts_with("04 ")),
         "{after:?}"
     );
-    succeeds(&db, &["resume", "spring"]).await;
+    let resumed = json(&db, &["resume", "spring"]).await;
+    assert_eq!(resumed["state"], "scheduled");
     fails(&db, &["resume", "spring"]).await;
 
     let said = fails(&db, &["cancel", "spring"]).await;

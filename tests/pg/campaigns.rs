@@ -247,7 +247,7 @@ async fn what_becomes_of_a_scheduled_message_is_shown_of_its_campaign() {
     );
     run(&world.unseen, "delete from scheduled_messages").await;
     assert_eq!(status(&world, 1).await, "sent");
-    assert_eq!(status(&world, 4).await, "cancelled");
+    assert_eq!(status(&world, 4).await, "deleted");
     let state: String = one(&world.user, "select state from punctual_api.campaigns").await;
     assert_eq!(state, "draft");
     run(

@@ -135,7 +135,7 @@ async fn write(
     (settings, hours): &(Settings, BusinessHours),
     mut rows: Rows,
 ) -> anyhow::Result<Imported> {
-    let made = campaigns::make(client, settings, hours).await;
+    let made = campaigns::make(client, settings, hours, &who(args.by.as_deref())).await;
     let made = made.map_err(crate::cli::refused)?;
     let id = match made {
         Some(id) => id,

@@ -47,15 +47,19 @@ pub(super) async fn resume(of: Of, sources: &Sources) -> anyhow::Result<()> {
         if !resumed.map_err(crate::cli::refused)? {
             bail!("the campaign {:?} is not paused", campaign.settings.name);
         }
-        Ok(campaign)
+        // As it is now: everything may be paused, or nothing of it scheduled yet.
+        named(client, &of.campaign).await
     })
     .await?;
-    report(
-        &of,
-        &campaign,
-        &json!({"state": "scheduled"}),
-        "goes on: what waited is sent first, in its order and with the gaps of the campaign",
-    )
+    let says = match campaign.state.as_str() {
+        "scheduled" => {
+            "goes on: what waited is sent first, in its order and with the gaps of the campaign"
+                .to_owned()
+        }
+        "paused" => "is resumed; but everything is paused, and so it waits still".to_owned(),
+        state => format!("is resumed; it is {state}"),
+    };
+    report(&of, &campaign, &json!({"state": campaign.state}), &says)
 }
 
 pub(super) async fn reschedule(of: Of, by: Duration, sources: &Sources) -> anyhow::Result<()> {

@@ -63,7 +63,7 @@ pub struct Campaign {
 /// How many of its messages are in a status.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Count {
-    /// `SUG`, `APR`, `REJ`, `SCH`, `sent`, `failed`, `cancelled` or `unconfirmed`.
+    /// `SUG`, `APR`, `REJ`, `SCH`, `sent`, `failed`, `cancelled`, `unconfirmed` or `deleted`.
     pub status: String,
     /// How many.
     pub messages: u64,

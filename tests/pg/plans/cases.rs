@@ -195,7 +195,7 @@ pub(super) const DAEMON: &[Case] = &[
         "operator/campaign_make",
         1,
         40,
-        "'new', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', 1, 2, 0, 0, 0, null, 1",
+        "'new', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', 1, 2, 0, 0, 0, null, 1, 'x'",
     ),
     case("operator/campaign_find", 1, 60, "'campaign 1', null"),
     case("operator/campaign_list", 20, 40, "20"),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{BATCH, Settings};
 use crate::policy::BusinessHours;
+use crate::store::operator::Actor;
 use crate::store::{Sql, StoreError, micros};
 
 static DEFAULTS: &Sql = sql!("../sql/campaign_defaults.sql");
@@ -70,11 +71,12 @@ pub async fn default_hours(client: &Client) -> Result<(String, String), StoreErr
     read().map_err(StoreError::unreadable(STEP))
 }
 
-/// Makes a campaign, as a draft. `None`: there is one of this name.
+/// Makes a campaign, as a draft; `who` does. `None`: there is one of this name.
 pub async fn make(
     client: &Client,
     settings: &Settings,
     hours: &BusinessHours,
+    who: &Actor,
 ) -> Result<Option<Uuid>, StoreError> {
     const STEP: &str = "making a campaign";
     let (from, until): (Vec<i64>, Vec<i64>) =
@@ -97,6 +99,7 @@ pub async fn make(
                 &micros(pacing.skips.length.1),
                 &settings.from,
                 &pacing.seed,
+                &who.as_str(),
             ],
         )
         .await
