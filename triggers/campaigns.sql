@@ -1,8 +1,8 @@
 -- Campaigns: what may become of their messages before these are scheduled, the record of who decided that, and what
 -- people see of them. Re-runnable; replaced as a whole.
 
--- An imported message is only suggested. It is scheduled only after somebody approved it as it is: another text or
--- number has to be approved again. A scheduled one is changed where it is, in scheduled_messages.
+-- An imported message is only suggested. It is scheduled only after somebody approved it as it is: another text,
+-- number or name has to be approved again. A scheduled one is changed where it is, in scheduled_messages.
 create or replace function punctual.guard_campaign_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -21,19 +21,19 @@ begin
     raise exception using errcode = 'PT409', message = 'a message stays in its campaign',
       hint = 'Insert it into the other one.';
   end if;
-  if (new.phone_number, new.content) is distinct from (old.phone_number, old.content) then
+  if (new.customer_name, new.phone_number, new.content) is distinct from (old.customer_name, old.phone_number, old.content) then
     if old.status = 'SCH' and is_writer!() then
       return new;
     end if;
-    if old.status = 'SCH' then
+    if old.status = 'SCH' and (new.phone_number, new.content) is distinct from (old.phone_number, old.content) then
       raise exception using errcode = 'PT409',
         message = format('message %s of the campaign is scheduled: its text and number are those of message %s',
                          old.position, old.message_id),
         hint = 'Change that row of scheduled_messages: the others of the campaign stay as they are.';
     end if;
-    if new.status not in ('SUG', 'REJ') and new.status = old.status then
+    if new.status = 'APR' and old.status = 'APR' then
       new.status := 'SUG';
-    elsif new.status = 'SCH' then
+    elsif new.status = 'SCH' and old.status <> 'SCH' then
       raise exception using errcode = 'PT409',
         message = format('message %s of the campaign was changed after it was approved', old.position),
         hint = 'Approve it as it is now.';
@@ -65,15 +65,21 @@ begin
 end
 $$;
 
--- With the owner's rights, so that nobody who decides can leave it out or change it.
+-- Also who changed one that was not scheduled: then its status stays, or an approval ends. With the owner's rights, so
+-- that nobody who decides can leave it out or change it. What one statement does has one time.
 create or replace function punctual.record_campaign_decisions() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  now constant timestamptz := clock_timestamp();
 begin
-  insert into punctual.campaign_history (campaign_id, position, status, was, who, role)
-  select n.campaign_id, n.position, n.status, o.status, left(nullif(current_setting('punctual.actor', true), ''), 200),
+  insert into punctual.campaign_history (campaign_id, position, at, status, was, who, role)
+  select n.campaign_id, n.position, now, n.status, o.status, left(nullif(current_setting('punctual.actor', true), ''), 200),
          coalesce(nullif(current_setting('role'), 'none'), session_user)
     from new_rows n
-    join old_rows o on o.id = n.id and o.status <> n.status
+    join old_rows o on o.id = n.id
+   where o.status <> n.status
+      or n.status <> 'SCH'
+         and (n.customer_name, n.phone_number, n.content) is distinct from (o.customer_name, o.phone_number, o.content)
    order by n.position;
   return null;
 end
@@ -108,7 +114,8 @@ create or replace trigger punctual_guard_campaign_delete
   execute function punctual.guard_campaign_delete();
 
 -- What has become of the messages of campaigns, by their scheduled messages; of one whose row was deleted, by the
--- ledger, and where that has nothing (any more) only that it was deleted. Inlined into the statement that calls it, which names the campaign.
+-- ledger, and where that has nothing (any more) only that it was deleted. Inlined into the statement that calls it,
+-- which names the campaign.
 create or replace function punctual.campaign_rows()
 returns table (id bigint, campaign_id uuid, "position" int, customer_name text, phone_number text, content text, status text,
                decided_by text, decided_at timestamptz, message_id uuid, due_at timestamptz, sent_at timestamptz,

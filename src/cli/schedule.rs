@@ -18,7 +18,7 @@ use crate::store::user::{Draft, UserSession};
 mod input;
 mod recipient;
 mod summary;
-pub(super) mod text;
+mod text;
 
 use input::{at_help, channel, channel_help, check_subject, sender_of};
 pub(super) use input::{sender, zone};

@@ -133,13 +133,19 @@ pub(super) async fn acts(
         "with a cookie, only the page of this daemon may act: send the operator's token in the header \
          `Authorization: Bearer <token>`. If this was the page, a proxy in front of it does not pass on the Host header \
          (nginx: proxy_set_header Host $host)"
-    } else if !request.body().is_end_stream() {
-        let why = "the parameters of an act are in the URL: send no body";
-        return Refusal::Query(why.to_owned()).into_response();
     } else {
         return next.run(request).await;
     };
     Refusal::Forbidden(why).into_response()
+}
+
+/// Refuses what would have no effect.
+pub(super) async fn without_body(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let why = "the parameters of an act are in the URL: send no body";
+    Refusal::Query(why.to_owned()).into_response()
 }
 
 fn is_from_own_page(headers: &HeaderMap) -> bool {
@@ -147,7 +153,10 @@ fn is_from_own_page(headers: &HeaderMap) -> bool {
 }
 
 fn is_page(path: &str) -> bool {
-    path == "/" || path.starts_with("/messages/")
+    path == "/"
+        || path == "/campaigns"
+        || path.starts_with("/messages/")
+        || path.starts_with("/campaigns/")
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

@@ -225,6 +225,11 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .routes(routes!(api::acts::routes::resolve))
         .routes(routes!(api::pauses::pause))
         .routes(routes!(api::pauses::resume))
+        .routes(routes!(api::campaigns::acts::approve))
+        .routes(routes!(api::campaigns::acts::reject))
+        .routes(routes!(api::campaigns::acts::cancel))
+        .route_layer(from_fn(access::without_body))
+        .routes(routes!(api::campaigns::acts::edit))
         .route_layer(from_fn(access::acts));
     let debug = OpenApiRouter::new()
         .routes(routes!(timers::timers))
@@ -236,11 +241,17 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
     let inside = OpenApiRouter::new()
         .routes(routes!(page::page))
         .routes(routes!(page::message))
+        .routes(routes!(page::campaigns::all))
+        .routes(routes!(page::campaigns::one))
         .routes(routes!(instances::instances))
         .routes(routes!(api::list::list))
         .routes(routes!(messages::named))
         .routes(routes!(api::pauses::list))
         .routes(routes!(api::list::stats))
+        .routes(routes!(api::campaigns::list))
+        .routes(routes!(api::campaigns::campaign))
+        .routes(routes!(api::campaigns::messages))
+        .routes(routes!(api::campaigns::decisions))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::document))
         .route_layer(map_response(again))
@@ -287,8 +298,8 @@ fn bounded(router: Router, limits: &HttpLimits) -> Router {
 async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
-        "no such page; the pages are /, /messages/…, /healthz, /readyz, /metrics, /api/instances, \
-         /api/messages, /api/pauses, /api/stats, /debug/timers, /debug/messages/… and /debug/events",
+        "no such page; the pages are /, /messages/…, /campaigns, /healthz, /readyz, /metrics, /api/instances, \
+         /api/messages, /api/campaigns, /api/pauses, /api/stats, /debug/timers, /debug/messages/… and /debug/events",
     )
 }
 

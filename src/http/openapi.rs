@@ -238,3 +238,28 @@ pub(super) enum NotResumed {
     #[response(status = 409)]
     CannotBeDone(api::Body<'static>),
 }
+
+/// Texts and numbers are for whoever may decide about them.
+#[derive(IntoResponses)]
+#[response(status = 403)]
+#[expect(dead_code, reason = "it is made from `Refusal`")]
+pub(super) struct NotShown(api::Body<'static>);
+
+/// There is no such campaign, or the daemon has no database.
+#[derive(IntoResponses)]
+#[response(status = 404)]
+#[expect(dead_code, reason = "it is made from `Refusal`")]
+pub(super) struct NoCampaign(api::Body<'static>);
+
+/// Answers of acts on a campaign.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotDecided {
+    /// There is no such campaign, or it has no such message; or the daemon has no database.
+    #[response(status = 404)]
+    Missing(api::Body<'static>),
+    /// It cannot be done now: why, in a sentence. With `messages`: so many are meant now, and another number was
+    /// confirmed.
+    #[response(status = 409)]
+    CannotBeDone(api::Body<'static>),
+}

@@ -14,6 +14,7 @@ use super::openapi::{Busy, Guarded, NoAnswer};
 use super::status::Status;
 use super::{HttpState, Question, text};
 
+pub(super) mod campaigns;
 pub(super) mod view;
 
 /// Scripts, styles and images only from this server, and none inline.
@@ -32,9 +33,11 @@ pub(super) const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// The scripts: name and content.
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 14] = [
     ("page.js", include_str!("page/page.js")),
     ("message.js", include_str!("page/message.js")),
+    ("campaigns.js", include_str!("page/campaigns.js")),
+    ("campaign.js", include_str!("page/campaign.js")),
     ("stream.js", include_str!("page/stream.js")),
     ("worker.js", include_str!("page/worker.js")),
     ("acts.js", include_str!("page/acts.js")),

@@ -51,6 +51,37 @@ pub fn split<'a>(text: &'a str, separator: Option<&str>) -> Vec<&'a str> {
     }
 }
 
+/// The same of a text that is to be sent, or why it cannot be: each text may have so many characters.
+pub fn divided<'a>(
+    text: &'a str,
+    separator: Option<&str>,
+    max_chars: usize,
+) -> Result<Vec<&'a str>, String> {
+    let parts = split(text, separator);
+    if parts.is_empty() {
+        return Err("every part of it is empty".into());
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(format!(
+            "it has {} parts; the limit is {PARTS_MAX}",
+            parts.len()
+        ));
+    }
+    for (n, part) in (1..).zip(&parts) {
+        let characters = part.chars().count();
+        if characters > max_chars {
+            let what = match parts.len() {
+                1 => "it".to_owned(),
+                of => format!("part {n} of {of}"),
+            };
+            return Err(format!(
+                "{what} has {characters} characters; the limit is {max_chars}"
+            ));
+        }
+    }
+    Ok(parts)
+}
+
 /// Which text of its message an attempt sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {

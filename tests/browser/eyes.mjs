@@ -263,6 +263,15 @@ const commands = {
   async absent(selector) {
     if ((await page.locator(selector).count()) > 0) throw new Error(`${selector} is there`);
   },
+  /** It is there no more. */
+  async "gone-from"(selector) {
+    await page.waitForSelector(selector, { state: "detached", ...AMPLE });
+  },
+  /** The page that a link led to is new. */
+  async begun() {
+    await page.waitForSelector("#texts > li", AMPLE);
+    await page.evaluate(() => { window.opened = true; });
+  },
   async closed() {
     await page.waitForFunction(() => !document.querySelector("dialog[open]"), null, AMPLE);
   },
@@ -278,7 +287,7 @@ const commands = {
     await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
     const { violations } = await page.evaluate(() => window.axe.run());
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    const cut = await page.evaluate(() => [...document.querySelectorAll("#list td")].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent));
+    const cut = await page.evaluate(() => [...document.querySelectorAll("#list td, #campaigns td, .whom > *, .bubble")].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent));
     const name = process.env.BROWSER_PICTURES;
     if (name) await page.screenshot({ path: `${name}/${(context.shot = (context.shot || 0) + 1)}-${scheme}-${width}.png` });
     await page.setViewportSize({ width: 1440, height: 900 });

@@ -578,3 +578,233 @@ async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
     eyes.see(&["clean"]).await;
     daemon.stop().await;
 }
+
+/// Two campaigns: one with messages of every kind of text to decide about, one that is empty.
+const CAMPAIGNS: &str = "
+  insert into punctual.campaigns (name, timezone, hours, open_from, open_until, gap_min, gap_max, skip_per_mille, skip_min,
+                                  skip_max, seed)
+  select name, 'America/Los_Angeles', 'mon-fri 09:00-20:00', '{32400000000}', '{72000000000}', '4 min', '7 min', 175, '10 min',
+         '15 min', 7
+    from unnest('{summer,spring}'::text[]) name;
+  insert into punctual.campaign_messages (campaign_id, position, customer_name, phone_number, content)
+  select c.id, n, case when n = 3 then null else 'Customer ' || n end, '+1310555' || lpad(n::text, 4, '0'),
+         case n when 1 then E'Hi Ada,\n\nare you coming on Friday? [BUBBLE] We would be glad 😀 [BUBBLE] ' || repeat('Bring a friend. ', 20)
+                when 2 then repeat('longwordwithoutspaces', 20) when 3 then '<b>not bold</b> & \"quoted\"'
+                else 'Hello customer ' || n end
+    from punctual.campaigns c, generate_series(1, 60) n where c.name = 'spring'";
+
+/// One row of a campaign, as the database has it.
+async fn decided(world: &World, position: i32) -> (String, Option<String>, String) {
+    let sql =
+        "select status, decided_by, content from punctual.campaign_messages where position = $1";
+    let row = world
+        .db
+        .client()
+        .await
+        .query_one(sql, &[&position])
+        .await
+        .unwrap();
+    (row.get(0), row.get(1), row.get(2))
+}
+
+/// A campaign is approved on the page: one by one, changed, selected and all at once; and who did is shown.
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn a_campaign_is_approved_on_the_page() {
+    let token = ("PUNCTUAL_OPERATOR_TOKEN", daemon::OPERATOR_TOKEN);
+    let world = World::new([]).await.with(&[token]);
+    world
+        .db
+        .client()
+        .await
+        .batch_execute(CAMPAIGNS)
+        .await
+        .unwrap();
+    let daemon = world.daemon().await;
+    let login = format!("http://{}/login?token={}", daemon.addr(), token.1);
+    let mut eyes = Eyes::open(&login).await;
+    eyes.see(&["visit", "/campaigns"]).await;
+    eyes.see(&["shown", "#campaign-rows tr", "summer"]).await;
+    eyes.see(&[
+        "shown",
+        "#campaign-rows tr:has-text('spring') [data-what='to decide']",
+        "60",
+    ])
+    .await;
+    look(&mut eyes).await;
+    eyes.see(&["press", "#campaign-rows a:has-text('spring')"])
+        .await;
+    eyes.see(&["begun"]).await;
+
+    // As it arrives: parts, characters, segments; nothing of a text is markup.
+    let card = |n: i32| format!("#texts > li[data-position='{n}']");
+    eyes.see(&["shown", "#state", "spring: draft"]).await;
+    eyes.see(&[
+        "shown",
+        &format!("{} .bubble >> nth=1", card(1)),
+        "We would be glad",
+    ])
+    .await;
+    eyes.see(&["shown", &card(1), "part 2 of 3"]).await;
+    eyes.see(&["shown", &card(1), "(UCS-2)"]).await;
+    eyes.see(&["shown", &card(1), "3 parts, billed as 5 segments"])
+        .await;
+    eyes.see(&[
+        "shown",
+        &format!("{} .bubble", card(3)),
+        "<b>not bold</b> & \"quoted\"",
+    ])
+    .await;
+    eyes.see(&["absent", "#texts b:has-text('not bold')"]).await;
+    look(&mut eyes).await;
+
+    // One, by its button and by the keys.
+    eyes.see(&["press", &format!("{} [data-act=approve]", card(4))])
+        .await;
+    eyes.see(&["shown", "#acted", "Message 4 (Customer 4) approved."])
+        .await;
+    eyes.see(&["press", &format!("{} [data-act=reject]", card(5))])
+        .await;
+    eyes.see(&["shown", "#acted", "Message 5 (Customer 5) rejected."])
+        .await;
+    eyes.see(&["gone-from", &card(5)]).await;
+    assert_eq!(decided(&world, 4).await.0, "APR");
+    assert_eq!(decided(&world, 5).await.0, "REJ");
+
+    // What somebody else changes meanwhile is not approved unseen.
+    eyes.see(&["hold", "**/approve?*"]).await;
+    eyes.see(&["press", &format!("{} [data-act=approve]", card(6))])
+        .await;
+    let change =
+        "update punctual.campaign_messages set content = 'changed by others' where position = 6";
+    world.db.client().await.batch_execute(change).await.unwrap();
+    eyes.see(&["release"]).await;
+    eyes.see(&[
+        "shown",
+        "#acted",
+        "Message 6 was not approved: it was changed",
+    ])
+    .await;
+    eyes.see(&["shown", &card(6), "changed by others"]).await;
+    assert_eq!(decided(&world, 6).await.0, "SUG");
+
+    edits(&world, &mut eyes, &card).await;
+
+    // Some, by selection; then all that match.
+    for n in [7, 8] {
+        eyes.see(&["press", &format!("{} input[type=checkbox]", card(n))])
+            .await;
+    }
+    eyes.see(&["press", "#acts [data-act=approve]"]).await;
+    eyes.see(&["shown", "#act-title", "Approve 2 messages?"])
+        .await;
+    look(&mut eyes).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "2 messages approved."]).await;
+    eyes.see(&["fill", "#find-text", "customer 1"]).await;
+    eyes.see(&["enter", "#find-text"]).await;
+    // 1, and 10 to 19.
+    eyes.see(&["gone-from", &card(2)]).await;
+    eyes.see(&["press", "#acts [data-act=reject]"]).await;
+    eyes.see(&[
+        "shown",
+        "#act-title",
+        "Reject all with \u{201c}customer 1\u{201d}: 11 messages?",
+    ])
+    .await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "11 messages rejected."])
+        .await;
+    eyes.see(&["fill", "#find-text", ""]).await;
+    eyes.see(&["enter", "#find-text"]).await;
+    eyes.see(&["press", "#paging #next"]).await;
+    eyes.see(&["shown", "#place", "Page 2"]).await;
+    eyes.see(&["press", "#acts [data-act=approve]"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#none", "Nothing is left to be decided."])
+        .await;
+    let sql = "select count(*) from punctual.campaign_messages where status = 'APR'";
+    let approved: i64 = world
+        .db
+        .client()
+        .await
+        .query_one(sql, &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(approved, 60 - 1 - 11);
+
+    // Who decided what, and when.
+    eyes.see(&["shown", "#line", "Ada approved 2 messages (7 to 8)"])
+        .await;
+    eyes.see(&[
+        "shown",
+        "#line",
+        "Ada changed, and so no longer approved: message 4",
+    ])
+    .await;
+    eyes.see(&["shown", "#do code", "punctual campaign schedule spring"])
+        .await;
+    eyes.see(&["press", "#tabs [data-status=APR]"]).await;
+    eyes.see(&["shown", &card(7), "approved by Ada"]).await;
+    look(&mut eyes).await;
+    // Once it is scheduled it is paused here.
+    let scheduled = "update punctual.campaigns set state = 'scheduled' where name = 'spring'";
+    world
+        .db
+        .client()
+        .await
+        .batch_execute(scheduled)
+        .await
+        .unwrap();
+    eyes.see(&["shown", "#state", "spring: scheduled"]).await;
+    eyes.see(&["press", "#do button:has-text('Pause')"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#do button", "Resume"]).await;
+    eyes.see(&["press", "#do button:has-text('Cancel campaign')"])
+        .await;
+    eyes.see(&["shown", "#act-says", "0 messages that are still to be sent"])
+        .await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#state", "spring: cancelled"]).await;
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
+
+/// An edit ends the approval, and what cannot be sent is not accepted.
+async fn edits(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
+    eyes.see(&["press", "#tabs [data-status=APR]"]).await;
+    eyes.see(&["shown", &card(4), "approved by an operator, from 127.0.0.1"])
+        .await;
+    eyes.see(&["press", &format!("{} [data-act=edit]", card(4))])
+        .await;
+    eyes.see(&["shown", "#act-says", "approved again afterwards"])
+        .await;
+    eyes.see(&["fill", "#act [name=phone_number]", "310"]).await;
+    eyes.see(&["fill", "#act [name=content]", "Hello, and bye"])
+        .await;
+    eyes.see(&["fill", "#act [name=by]", "Ada"]).await;
+    look(eyes).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&[
+        "shown",
+        "#act-error:visible",
+        "phone_number: it must start with +",
+    ])
+    .await;
+    eyes.see(&["fill", "#act [name=phone_number]", "+13105550004"])
+        .await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&[
+        "shown",
+        "#acted",
+        "Message 4 was changed, and has to be approved again.",
+    ])
+    .await;
+    assert_eq!(
+        decided(world, 4).await,
+        ("SUG".to_owned(), None, "Hello, and bye".to_owned())
+    );
+    eyes.see(&["press", "#tabs [data-status=SUG]"]).await;
+    eyes.see(&["shown", &card(4), "Hello, and bye"]).await;
+}

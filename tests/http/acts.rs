@@ -38,11 +38,11 @@ pub(crate) fn assumed() -> Assumed {
 }
 
 /// A database, and a server beside it.
-struct Acts {
-    world: World,
+pub(crate) struct Acts {
+    pub(crate) world: World,
     store: Store,
-    server: Server,
-    document: Value,
+    pub(crate) server: Server,
+    pub(crate) document: Value,
 }
 
 impl Acts {
@@ -61,7 +61,7 @@ impl Acts {
     }
 
     /// As long as it takes.
-    async fn patient() -> Self {
+    pub(crate) async fn patient() -> Self {
         Self::new(HttpLimits {
             request: Duration::from_secs(300),
             work: Duration::from_secs(300),
@@ -70,7 +70,7 @@ impl Acts {
         .await
     }
 
-    async fn post(&self, target: &str, headers: &[&str]) -> Response {
+    pub(crate) async fn post(&self, target: &str, headers: &[&str]) -> Response {
         let line = format!("POST {target}");
         let headers = [headers, &["Host: page.example", "Content-Length: 0"]].concat();
         let answer = self.server.send_bare(&line, &headers).await;
@@ -79,13 +79,13 @@ impl Acts {
     }
 
     /// With the operator's token: the status and the body.
-    async fn act(&self, target: &str) -> (u16, Value) {
+    pub(crate) async fn act(&self, target: &str) -> (u16, Value) {
         let token = format!("Authorization: Bearer {OPERATOR_TOKEN}");
         let answer = self.post(target, &[&token]).await;
         (answer.status, serde_json::from_str(&answer.body).unwrap())
     }
 
-    async fn refused(&self, target: &str, status: u16, why: &str) {
+    pub(crate) async fn refused(&self, target: &str, status: u16, why: &str) {
         let (code, body) = self.act(target).await;
         assert_eq!(code, status, "{target}: {body}");
         let error = body["error"].as_str().unwrap();
@@ -93,7 +93,7 @@ impl Acts {
     }
 
     /// The cookie of a login with this token.
-    async fn cookie(&self, token: &str) -> String {
+    pub(crate) async fn cookie(&self, token: &str) -> String {
         let target = format!("GET /login?token={token}");
         let answer = self
             .server
@@ -106,11 +106,16 @@ impl Acts {
 }
 
 /// The path of the document that a target is of.
-fn route(target: &str) -> String {
+pub(crate) fn route(target: &str) -> String {
     let path = target.split('?').next().unwrap();
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
         ["", "api", "messages", _, verb] => format!("/api/messages/{{id}}/{verb}"),
+        ["", "api", "campaigns", _] => "/api/campaigns/{campaign}".to_owned(),
+        ["", "api", "campaigns", _, what] => format!("/api/campaigns/{{campaign}}/{what}"),
+        ["", "api", "campaigns", _, "messages", _, verb] => {
+            format!("/api/campaigns/{{campaign}}/messages/{{position}}/{verb}")
+        }
         _ => path.to_owned(),
     }
 }

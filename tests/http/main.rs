@@ -5,6 +5,7 @@
 mod access;
 mod acts;
 mod callbacks;
+mod campaigns;
 mod command;
 mod events;
 mod limits;

@@ -128,6 +128,7 @@ const fn post(
     }
 }
 
+const CAMPAIGN: &str = "/campaigns/00000000-0000-0000-0000-000000000001";
 const PAGE: &str = "/messages/00000000-0000-0000-0000-000000000001";
 const MESSAGE: &str = "/debug/messages/00000000-0000-0000-0000-000000000001";
 
@@ -164,6 +165,9 @@ const ACTS: &[(&str, &str, &str)] = &[
     ),
     ("/api/pause", "?user=", ""),
     ("/api/resume", "?confirm=x", ""),
+    ("/api/campaigns/{campaign}/approve", "?rows=0", "?rows=1-3"),
+    ("/api/campaigns/{campaign}/reject", "?status=REJ", ""),
+    ("/api/campaigns/{campaign}/cancel", "?confirm=x", ""),
 ];
 
 /// One after the other: the wrong tokens are ten, and the next is one too many.
@@ -176,6 +180,15 @@ const CASES: &[Case] = &[
     at_target(PAGE, &get("/messages/{id}", BROWSER, 303)),
     at_target(PAGE, &get("/messages/{id}", BARE, 401)),
     at_target("/messages/x", &get("/messages/{id}", RIGHT, 400)),
+    get("/campaigns", RIGHT, 200),
+    get("/campaigns", BROWSER, 303),
+    get("/campaigns", BARE, 401),
+    at_target(CAMPAIGN, &get("/campaigns/{id}", RIGHT, 200)),
+    at_target(CAMPAIGN, &get("/campaigns/{id}", BROWSER, 303)),
+    at_target(CAMPAIGN, &get("/campaigns/{id}", BARE, 401)),
+    at_target("/campaigns/x", &get("/campaigns/{id}", RIGHT, 400)),
+    get("/api/campaigns", RIGHT, 404),
+    get("/api/campaigns", BARE, 401),
     get("/api/instances", RIGHT, 404),
     get("/api/instances", BARE, 401),
     get("/api/messages", RIGHT, 404),
@@ -280,7 +293,7 @@ async fn every_answer_is_as_the_document_says() {
             (OPERATOR, bad, 400),
             (OPERATOR, good, 404),
         ] {
-            let target = path.replace("{id}", "00000000-0000-0000-0000-000000000001") + query;
+            let target = named(path) + query;
             let raw = format!(
                 "POST {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n{}\r\n\r\n",
                 headers.join("\r\n")
@@ -410,9 +423,11 @@ fn sources(below: &str) -> Vec<PathBuf> {
 }
 
 /// Paths that take any query: pages, whose scripts read it, files and checks of programs that add their own, callbacks.
-const ANY_QUERY: [&str; 9] = [
+const ANY_QUERY: [&str; 11] = [
     "/",
     "/messages/{id}",
+    "/campaigns",
+    "/campaigns/{id}",
     "/assets/{name}",
     "/login",
     "/logout",
@@ -443,9 +458,16 @@ fn parameters(operation: &Value) -> Vec<(&str, &Value)> {
         .collect()
 }
 
+/// A path with something in each place that it names.
+fn named(path: &str) -> String {
+    path.replace("{id}", "00000000-0000-0000-0000-000000000001")
+        .replace("{campaign}", "spring")
+        .replace("{position}", "1")
+}
+
 /// A request with this query, by the operator.
 async fn asked(server: &Server, path: &str, method: &str, query: &str) -> Response {
-    let path = path.replace("{id}", "00000000-0000-0000-0000-000000000001");
+    let path = named(path);
     let line = format!("{} {path}?{query}", method.to_uppercase());
     let token = "Authorization: Bearer s3cret-of-the-operator";
     let headers = ["Host: localhost", "Content-Length: 0", token];

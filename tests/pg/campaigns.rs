@@ -98,7 +98,11 @@ async fn only_what_somebody_approved_as_it_is_can_be_scheduled() {
     .await;
     assert_eq!(by, "ann");
     // Another text, or number, is to be approved again; in the statement that schedules it, too.
-    for set in ["content = 'other'", "phone_number = '+13105550111'"] {
+    for set in [
+        "content = 'other'",
+        "phone_number = '+13105550111'",
+        "customer_name = null",
+    ] {
         approve(&world, 2).await;
         let change = format!("update punctual.campaign_messages set {set} where position = 2");
         run(user, &change).await;
@@ -135,6 +139,19 @@ async fn only_what_somebody_approved_as_it_is_can_be_scheduled() {
     )
     .await;
     assert_eq!(history, "1 SUG-APR ann, 3 SUG-REJ , 1 APR-SCH ");
+    // A change too; what has none is not in it.
+    for set in ["content = 'new'", "content = 'new'"] {
+        let change = format!("update punctual.campaign_messages set {set} where position = 3");
+        run(user, &change).await;
+    }
+    let changed: String = one(
+        user,
+        "select string_agg(was || '-' || status, ' ' order by id) from punctual.campaign_history where position in (2, 3)",
+    )
+    .await;
+    // Approved again while it is approved: that is no decision.
+    let second = "SUG-APR APR-SUG SUG-APR APR-SUG SUG-APR APR-SUG SUG-APR";
+    assert_eq!(changed, format!("{second} SUG-REJ REJ-REJ"));
 
     // Of a cancelled campaign nothing.
     approve(&world, 4).await;

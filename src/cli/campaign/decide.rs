@@ -54,14 +54,14 @@ pub(super) async fn run(args: Args, is_approved: bool, sources: &Sources) -> any
         (true, true) => &["SUG", "REJ"],
         (false, _) => &["SUG", "APR"],
     };
-    let positions = match args.rows.as_slice() {
-        [] => vec![1..=i32::MAX],
-        some => some.to_vec(),
+    let rows = match args.rows.as_slice() {
+        [] => vec![(1..=i32::MAX).into()],
+        some => some.iter().cloned().map(Into::into).collect(),
     };
     let decision = Decision {
         is_approved,
-        of,
-        positions,
+        of: of.iter().map(|&status| status.to_owned()).collect(),
+        rows,
         search: args.search,
     };
     let dsn = session::dsn(sources)?;

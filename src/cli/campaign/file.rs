@@ -6,8 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::schedule::text;
-use crate::message::{Channel, E164};
 use crate::store::campaigns::Draft;
 
 /// What columns, or keys, may be named: the name, the number, the text.
@@ -16,9 +14,6 @@ const NAMES: [&[&str]; 3] = [
     &["phone_number", "phone", "to_number", "to", "number"],
     &["content", "message", "message_content", "body", "text"],
 ];
-
-/// The most characters of a name.
-const NAME_MAX: usize = 200;
 
 /// A row that cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -154,7 +149,7 @@ fn of_csv(bytes: &[u8], separator: Option<&str>) -> Result<Rows, String> {
                 let line = lines.of_record(record.position());
                 let row = if record.len() == headers.len() {
                     let field = |column: usize| record.get(column).unwrap_or_default();
-                    draft(name.map(field), field(number), field(content), separator)
+                    Draft::read(name.map(field), field(number), field(content), separator)
                 } else {
                     let (has, of) = (record.len(), headers.len());
                     Err(format!("it has {has} columns, and the first line {of}"))
@@ -198,34 +193,7 @@ fn of_object(raw: &RawValue, separator: Option<&str>) -> Result<Draft, String> {
     let missing = |what: &str| format!("it has no {what}");
     let number = number?.ok_or_else(|| missing(NAMES[1][0]))?;
     let content = content?.ok_or_else(|| missing(NAMES[2][0]))?;
-    draft(name?, number, content, separator)
-}
-
-/// One message, if it can be sent.
-fn draft(
-    name: Option<&str>,
-    number: &str,
-    content: &str,
-    separator: Option<&str>,
-) -> Result<Draft, String> {
-    let number: E164 = number
-        .parse()
-        .map_err(|why| format!("phone_number: {why}"))?;
-    let content = content.trim();
-    let of_content = |why| format!("content: {why}");
-    text::check(content).map_err(of_content)?;
-    text::parts_of(Channel::Sms, content, separator).map_err(of_content)?;
-    let name = name.map(str::trim).filter(|name| !name.is_empty());
-    if name.is_some_and(|name| name.chars().count() > NAME_MAX || name.contains('\0')) {
-        return Err(format!(
-            "customer_name: it has more than {NAME_MAX} characters, or a null character"
-        ));
-    }
-    Ok(Draft {
-        customer_name: name.map(ToOwned::to_owned),
-        phone_number: number.as_str().to_owned(),
-        content: content.to_owned(),
-    })
+    Draft::read(name?, number, content, separator)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::Args;
 use crate::cli::Usage;
 use crate::message::Channel;
 use crate::message::facts::Template;
-use crate::message::parts::{PARTS_MAX, SEPARATOR, is_blank, split};
+use crate::message::parts::{SEPARATOR, divided, is_blank};
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
 use crate::policy::Rule;
@@ -53,39 +53,22 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// The texts that a text is sent in, or why it cannot be sent.
-pub(in crate::cli) fn parts_of(
+pub(super) fn parts_of(
     channel: Channel,
     text: &str,
     separator: Option<&str>,
 ) -> Result<Vec<String>, String> {
-    let parts = split(text, separator);
-    if parts.is_empty() {
-        return Err("every part of it is empty".into());
-    }
-    if parts.len() > PARTS_MAX {
-        return Err(format!(
-            "it has {} parts; the limit is {PARTS_MAX}",
-            parts.len()
-        ));
-    }
-    let most = provider::TEXTS.max_chars;
-    for (n, part) in (1..).zip(&parts) {
-        let characters = part.chars().count();
-        if channel.is_phone() && characters > most {
-            let what = match parts.len() {
-                1 => "it".to_owned(),
-                of => format!("part {n} of {of}"),
-            };
-            return Err(format!(
-                "{what} has {characters} characters; the limit is {most}"
-            ));
-        }
-    }
+    let most = if channel.is_phone() {
+        provider::TEXTS.max_chars
+    } else {
+        usize::MAX
+    };
+    let parts = divided(text, separator, most)?;
     Ok(parts.into_iter().map(ToOwned::to_owned).collect())
 }
 
 /// Checks of a text what can be known without the database.
-pub(in crate::cli) fn check(text: &str) -> Result<(), String> {
+pub(super) fn check(text: &str) -> Result<(), String> {
     if is_blank(text) {
         return Err("it is empty".into());
     }

@@ -1,6 +1,7 @@
 //! `/api`: lists, searches and counts of messages, and acts, for programs and the live page.
 
 pub(super) mod acts;
+pub(super) mod campaigns;
 pub(super) mod list;
 pub(super) mod pauses;
 
@@ -31,6 +32,8 @@ pub(super) enum Refusal {
     Query(String),
     /// Nothing matches.
     Missing,
+    /// There is no such campaign, or it has no such message.
+    NoCampaign,
     /// Several messages match.
     Ambiguous(Vec<Listed>),
     /// It cannot be done now, in a sentence.
@@ -98,6 +101,10 @@ impl IntoResponse for Refusal {
         match self {
             Self::Query(why) => refusal(StatusCode::BAD_REQUEST, &why),
             Self::Missing => refusal(StatusCode::NOT_FOUND, "no message matches"),
+            Self::NoCampaign => refusal(
+                StatusCode::NOT_FOUND,
+                "there is no such campaign, or it has no such message: GET /api/campaigns lists them",
+            ),
             Self::Ambiguous(candidates) => respond(
                 StatusCode::CONFLICT,
                 Body {

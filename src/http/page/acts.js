@@ -24,10 +24,14 @@ export const actNamed = (name) => ACTS.find((act) => act.name === name);
 
 const plural = (n) => counted(n, "message");
 
-function field([name, title, kind, placeholder = ""]) {
+/** Who acts, as they said last. */
+export const actor = () => localStorage.getItem(NAME) || "";
+
+function field([name, title, kind, placeholder = "", value = ""]) {
   const input = Array.isArray(kind)
-    ? make("select", { name }, ...kind.map(([value, words]) => make("option", { value }, words)))
-    : make("input", { name, type: kind, placeholder, spellcheck: false, maxLength: 200, value: name === "by" ? localStorage.getItem(NAME) || "" : "" });
+    ? make("select", { name }, ...kind.map(([one, words]) => make("option", { value: one }, words)))
+    : kind === "textarea" ? make("textarea", { name, rows: 8, value })
+    : make("input", { name, type: kind, placeholder, spellcheck: false, maxLength: 200, value: name === "by" ? actor() : value });
   if (kind === "datetime-local") input.step = 1;
   return make("label", {}, `${title} `, input);
 }
@@ -42,18 +46,19 @@ function entered() {
 
 /** Asks the server to act: what it answers, or why not (`error`). Then nothing was changed, unless that is not known
  * (`isUnknown`); other values may be accepted (`isInvalid`). */
-async function post(path, query) {
+export async function post(path, query, body) {
   // The header is one that pages of other sites cannot send here.
-  const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers: { "punctual-act": "1" } }).catch(() => null);
+  const headers = { "punctual-act": "1", ...(body && { "content-type": "application/json" }) };
+  const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: body && JSON.stringify(body) }).catch(() => null);
   if (!answer) return { error: "Punctual does not respond, so it is not known whether it was done: look again before you repeat it.", isUnknown: true };
   const text = (await answer.text().catch(() => "")).trim();
   // Where it says when to ask again, nothing was begun.
   const mayBeDone = answer.status >= 500 && !answer.headers.has("retry-after");
   try {
-    const body = JSON.parse(text);
-    if (answer.status === 202) return { error: `${local(body.detail)}.`, isUnknown: true };
-    if (!body.error) return body;
-    return { ...body, error: `${local(body.error)}.`, isInvalid: answer.status === 400, isUnknown: mayBeDone };
+    const said = JSON.parse(text);
+    if (answer.status === 202) return { error: `${local(said.detail)}.`, isUnknown: true };
+    if (!said.error) return said;
+    return { ...said, error: `${local(said.error)}.`, isInvalid: answer.status === 400, isUnknown: mayBeDone };
   } catch {
     return { error: text || `Punctual answered ${answer.status}.`, isUnknown: answer.ok || answer.status === 408 || mayBeDone };
   }
@@ -69,7 +74,7 @@ function whileOpen() {
 
 /** Opens the dialog. `run` does it with what was entered, as long as `isOpen` says so; it returns what is wrong, or nothing.
  * What may have been done already cannot be repeated from here (`isOver`). */
-function ask({ title, says, sample = [], fields = [], button }, run) {
+export function ask({ title, says, sample = [], fields = [], button }, run) {
   put("act-title", title);
   put("act-says", says);
   put("act-error", "");
@@ -97,7 +102,7 @@ function ask({ title, says, sample = [], fields = [], button }, run) {
 
 let reported;
 /** What was done, at the top of the page for a while. */
-function report(text) {
+export function report(text) {
   put("acted", text);
   $("acted").hidden = text === "";
   clearTimeout(reported);

@@ -7,7 +7,7 @@ use crate::message::Moment;
 use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
 
 /// What every page has: its head, the line on top, and the messages about the connection.
-fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> String {
+pub(super) fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" data-version=(env!("CARGO_PKG_VERSION")) data-may-act=(may_act) {
@@ -42,6 +42,7 @@ fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> String {
                 footer {
                     p { "Punctual " (env!("CARGO_PKG_VERSION")) " · times in " span #zone { "UTC" } }
                     p {
+                        a href="/campaigns" { "campaigns" } " "
                         a href="/debug/timers" { "timers" } " "
                         a href="/metrics" { "metrics" } " "
                         a href="/openapi.json" { "API" }

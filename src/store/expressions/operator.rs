@@ -35,6 +35,20 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         ),
         // What walk.sql does before its result: the rows that it has read, and those that match.
         b"walk_steps" => out.append(cut(WALK, "-- Steps:\n", "-- Result:\n")),
+        // What a message of a campaign is to whoever decides about it, in short: another one, once it was changed.
+        b"as_seen" => out.row(
+            "left(md5(jsonb_build_array($customer_name, $phone_number, $content)::text), 12)",
+            alias,
+        ),
+        // Which messages of a campaign a decision is about: of campaign $1, in the statuses $2, at the positions from
+        // $3 to $4 and there as they were seen ($5, null: however they are), with $6 in name, number or text (null:
+        // any).
+        b"decided" => out.append(
+            "c.campaign_id = $1::uuid and c.status = any ($2::text[])
+   and exists (select from unnest($3::int[], $4::int[], $5::text[]) as r (first, last, seen)
+                where c.position between r.first and r.last and (r.seen is null or r.seen = as_seen!(c)))
+   and ($6::text is null or position(lower($6::text) in lower(concat_ws(' ', c.customer_name, c.phone_number, c.content))) > 0)",
+        ),
         // Why a message was not sent, or not yet: a word from the ledger. Null: it was, nothing stops it, or a person
         // cancelled it.
         b"reason" => out.row(

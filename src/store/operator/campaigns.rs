@@ -1,11 +1,13 @@
 //! Campaigns as people see them: which there are, and what has become of their messages.
 
 mod acts;
+mod approval;
 mod drafts;
+mod shown;
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
 use crate::message::Moment;
@@ -14,9 +16,12 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
 pub use acts::{cancel, lock, move_all, pending, planned, put};
+pub use approval::{Done, Edited, Refused};
 pub use drafts::{
-    Approved, Decision, Draft, Known, add, approved, decide, default_hours, known, make,
+    Approved, Decision, Draft, Known, Rows, add, approved, decide, default_hours, known, make,
+    meant,
 };
+pub use shown::{Entry, Shown, Tally, Wanted};
 
 static FIND: &Sql = sql!("sql/campaign_find.sql");
 static LIST: &Sql = sql!("sql/campaign_list.sql");
@@ -61,7 +66,8 @@ pub struct Campaign {
 }
 
 /// How many of its messages are in a status.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = CampaignCount)]
 pub struct Count {
     /// `SUG`, `APR`, `REJ`, `SCH`, `sent`, `failed`, `cancelled`, `unconfirmed` or `deleted`.
     pub status: String,
@@ -74,7 +80,10 @@ pub struct Count {
 }
 
 /// The campaign with this name, or this id.
-pub async fn find(client: &Client, named: &str) -> Result<Option<Campaign>, StoreError> {
+pub async fn find(
+    client: &impl GenericClient,
+    named: &str,
+) -> Result<Option<Campaign>, StoreError> {
     const STEP: &str = "looking for a campaign";
     let id: Option<Uuid> = named.parse().ok();
     let row = client.query_opt(FIND.text(), &[&named, &id]).await;
@@ -84,7 +93,7 @@ pub async fn find(client: &Client, named: &str) -> Result<Option<Campaign>, Stor
 }
 
 /// The latest campaigns.
-pub async fn list(client: &Client) -> Result<Vec<Campaign>, StoreError> {
+pub async fn list(client: &impl GenericClient) -> Result<Vec<Campaign>, StoreError> {
     const STEP: &str = "reading the campaigns";
     let rows = client.query(LIST.text(), &[&LISTED_MAX]).await;
     let rows = rows.map_err(StoreError::at(STEP))?;
@@ -93,7 +102,7 @@ pub async fn list(client: &Client) -> Result<Vec<Campaign>, StoreError> {
 }
 
 /// How many of its messages are in which status.
-pub async fn counts(client: &Client, id: Uuid) -> Result<Vec<Count>, StoreError> {
+pub async fn counts(client: &impl GenericClient, id: Uuid) -> Result<Vec<Count>, StoreError> {
     const STEP: &str = "counting the messages of a campaign";
     let rows = client.query(COUNTS.text(), &[&id]).await;
     let rows = rows.map_err(StoreError::at(STEP))?;

@@ -218,7 +218,39 @@ pub(super) const DAEMON: &[Case] = &[
         "operator/campaign_decide",
         20,
         60,
-        "plans.id('campaign', 2), 'REJ', array['APR'], array[20001], array[20020], null",
+        "plans.id('campaign', 2), array['APR'], array[20001], array[20020], array[null], null, 'REJ'",
+    ),
+    case(
+        "operator/campaign_meant",
+        20,
+        60,
+        "plans.id('campaign', 2), array['APR'], array[20001], array[20020], array[null], null",
+    ),
+    case(
+        "operator/campaign_edit",
+        1,
+        60,
+        "plans.id('campaign', 2), 20001, plans.seen(20001), 'x', '+17000000001', 'x'",
+    ),
+    case(
+        "operator/campaign_shown",
+        20,
+        20,
+        "plans.id('campaign', 1), 0, '{}', null, 20",
+    ),
+    // Every message of two campaigns.
+    case(
+        "operator/campaign_tallies",
+        2_000,
+        8,
+        "array[plans.id('campaign', 1), plans.id('campaign', 3)]",
+    ),
+    // Everything that was decided in the campaign.
+    case(
+        "operator/campaign_decisions",
+        1_000,
+        4,
+        "plans.id('campaign', 3), 100",
     ),
     case(
         "operator/campaign_approved",

@@ -1,6 +1,6 @@
 //! What a person does to a campaign. Each act is one transaction, which locks the campaign first.
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, GenericClient, Row};
 use uuid::Uuid;
 
 use super::{Approved, BATCH, Campaign, moment};
@@ -25,7 +25,7 @@ const ACT_MAX: i64 = 1_000_000;
 
 /// Begins an act on a campaign, within a transaction: it is a user's, by that name, and no other act goes on. `false`:
 /// the campaign is cancelled.
-pub async fn lock(client: &Client, id: Uuid, who: &Actor) -> Result<bool, StoreError> {
+pub async fn lock(client: &impl GenericClient, id: Uuid, who: &Actor) -> Result<bool, StoreError> {
     const STEP: &str = "locking a campaign";
     let named = client.query_one(BEGIN.text(), &[&who.as_str()]).await;
     named.map_err(StoreError::at(STEP))?;
@@ -99,11 +99,11 @@ pub async fn put(
     Ok(Some(ids))
 }
 
-/// With `with_later_parts` also those of which parts were sent: these can be cancelled, and not moved.
-///
 /// The messages of a campaign that are still to be sent, with their due times, in their order; locked.
+///
+/// With `with_later_parts` also those of which parts were sent: these can be cancelled, and not moved.
 pub async fn pending(
-    client: &Client,
+    client: &impl GenericClient,
     id: Uuid,
     with_later_parts: bool,
 ) -> Result<Vec<(Uuid, Moment)>, StoreError> {
@@ -134,7 +134,7 @@ pub async fn move_all(client: &Client, to: &[(Uuid, Moment)]) -> Result<u64, Sto
 
 /// Cancels a campaign, and these messages of it; returns how many.
 pub async fn cancel(
-    client: &Client,
+    client: &impl GenericClient,
     id: Uuid,
     messages: &[Uuid],
     who: &Actor,

@@ -2,11 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, GenericClient, Row};
 use uuid::Uuid;
 
 use super::{BATCH, Settings};
+use crate::message::E164;
+use crate::message::parts::{divided, is_blank};
 use crate::policy::BusinessHours;
+use crate::provider;
 use crate::store::operator::Actor;
 use crate::store::{Sql, StoreError, micros};
 
@@ -15,8 +18,12 @@ static MAKE: &Sql = sql!("../sql/campaign_make.sql");
 static KNOWN: &Sql = sql!("../sql/campaign_known.sql");
 static LAST: &Sql = sql!("../sql/campaign_last.sql");
 static ADD: &Sql = sql!("../sql/campaign_add.sql");
+static MEANT: &Sql = sql!("../sql/campaign_meant.sql");
 static DECIDE: &Sql = sql!("../sql/campaign_decide.sql");
 static APPROVED: &Sql = sql!("../sql/campaign_approved.sql");
+
+/// The most characters of a name.
+const NAME_MAX: usize = 200;
 
 /// A message as it is imported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +34,45 @@ pub struct Draft {
     pub phone_number: String,
     /// The text, in parts where it has the separator.
     pub content: String,
+}
+
+impl Draft {
+    /// As a person gives it, if it can be sent. The reason why not has neither number nor text.
+    pub fn read(
+        name: Option<&str>,
+        number: &str,
+        content: &str,
+        separator: Option<&str>,
+    ) -> Result<Self, String> {
+        let number: E164 = number
+            .parse()
+            .map_err(|why| format!("phone_number: {why}"))?;
+        let content = content.trim();
+        check(content, separator).map_err(|why| format!("content: {why}"))?;
+        let name = name.map(str::trim).filter(|name| !name.is_empty());
+        if name.is_some_and(|name| name.chars().count() > NAME_MAX || name.contains('\0')) {
+            return Err(format!(
+                "customer_name: it has more than {NAME_MAX} characters, or a null character"
+            ));
+        }
+        Ok(Self {
+            customer_name: name.map(ToOwned::to_owned),
+            phone_number: number.as_str().to_owned(),
+            content: content.to_owned(),
+        })
+    }
+}
+
+/// Why a text cannot be sent.
+fn check(text: &str, separator: Option<&str>) -> Result<(), String> {
+    if is_blank(text) {
+        return Err("it is empty".into());
+    }
+    // Postgres has no such character in a text.
+    if text.contains('\0') {
+        return Err("it contains a null character".into());
+    }
+    divided(text, separator, provider::TEXTS.max_chars).map(drop)
 }
 
 /// One that the campaign has already.
@@ -49,15 +95,33 @@ pub struct Approved {
     pub draft: Draft,
 }
 
+/// Messages of a campaign by their positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// These positions.
+    pub positions: RangeInclusive<i32>,
+    /// Only if they are as somebody saw them.
+    pub seen: Option<String>,
+}
+
+impl From<RangeInclusive<i32>> for Rows {
+    fn from(positions: RangeInclusive<i32>) -> Self {
+        Self {
+            positions,
+            seen: None,
+        }
+    }
+}
+
 /// What is decided of which messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Approved, or else rejected.
     pub is_approved: bool,
     /// Of those in these statuses.
-    pub of: &'static [&'static str],
-    /// Of these positions.
-    pub positions: Vec<RangeInclusive<i32>>,
+    pub of: Vec<String>,
+    /// Of these.
+    pub rows: Vec<Rows>,
     /// With this in their name, number or text.
     pub search: Option<String>,
 }
@@ -159,31 +223,65 @@ pub async fn add(client: &Client, campaign: Uuid, drafts: &[Draft]) -> Result<()
     Ok(())
 }
 
+/// How many messages a decision is about.
+pub async fn meant(
+    client: &impl GenericClient,
+    campaign: Uuid,
+    decision: &Decision,
+) -> Result<u64, StoreError> {
+    const STEP: &str = "counting the messages of a decision";
+    let (first, last, seen) = decision.ranges();
+    let row = client
+        .query_one(
+            MEANT.text(),
+            &[
+                &campaign,
+                &decision.of,
+                &first,
+                &last,
+                &seen,
+                &decision.search,
+            ],
+        )
+        .await;
+    let meant = row.map_err(StoreError::at(STEP))?.try_get(0);
+    let meant: i64 = meant.map_err(StoreError::unreadable(STEP))?;
+    Ok(meant.unsigned_abs())
+}
+
 /// Approves or rejects messages that were not scheduled; returns how many changed.
 pub async fn decide(
-    client: &Client,
+    client: &impl GenericClient,
     campaign: Uuid,
     decision: &Decision,
 ) -> Result<u64, StoreError> {
     let status = if decision.is_approved { "APR" } else { "REJ" };
-    let positions = decision.positions.iter();
-    let (first, last): (Vec<i32>, Vec<i32>) = positions
-        .map(|range| (*range.start(), *range.end()))
-        .unzip();
+    let (first, last, seen) = decision.ranges();
     let decided = client
         .execute(
             DECIDE.text(),
             &[
                 &campaign,
-                &status,
                 &decision.of,
                 &first,
                 &last,
+                &seen,
                 &decision.search,
+                &status,
             ],
         )
         .await;
     decided.map_err(StoreError::at("deciding on messages of a campaign"))
+}
+
+impl Decision {
+    /// Its messages, as statements take them.
+    fn ranges(&self) -> (Vec<i32>, Vec<i32>, Vec<Option<&str>>) {
+        let rows = self.rows.iter();
+        let first = rows.clone().map(|rows| *rows.positions.start()).collect();
+        let last = rows.clone().map(|rows| *rows.positions.end()).collect();
+        (first, last, rows.map(|rows| rows.seen.as_deref()).collect())
+    }
 }
 
 /// The approved messages of a campaign, in their order.
