@@ -52,8 +52,9 @@
 //!   [`Capabilities`](message::Capabilities); chosen in
 //!   `src/config/provider.rs`, built in `with` and, with its callbacks, `callbacks` of `src/cli/run.rs`
 //! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`, which `claim_paced.sql` and `paces_load.sql`
-//!   there repeat. If it can last, also `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and
-//!   `forecast_rows.sql`, and the reactor, as for pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
+//!   there repeat. If it can last, also `expire_candidates.sql`, `overdue.sql`, `overdue_retry.sql`, `load_window.sql`,
+//!   `read_rows.sql` and `forecast_rows.sql`, and the reactor, as for pauses (`src/reactor/pauses.rs`) and paces
+//!   (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`,
 //!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
 //! - what is deleted, and when: `punctual.retain` in `triggers/retention.sql`, called by

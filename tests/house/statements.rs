@@ -34,37 +34,7 @@ const EXCEPTIONS: &[Exception] = &[
         name: "path/sql/claim_paced.sql",
         steps: 15,
         lines: 215,
-        reason: "chooses the message before the steps of claim.sql, in the same round trip and under the same locks",
-    },
-    Exception {
-        name: "path/sql/record_accepted.sql",
-        steps: 7,
-        lines: 115,
-        reason: "the ledger, the row and the app's rows change together, also of what another writer has overtaken",
-    },
-    Exception {
-        name: "path/sql/record_lost.sql",
-        steps: 8,
-        lines: 120,
-        reason: "an attempt that is entered again, its row and the app's rows must appear together",
-    },
-    Exception {
-        name: "schema/sql/doctor_access.sql",
-        steps: 7,
-        lines: 115,
-        reason: "one derivation, from grants to faults, of which several checks show parts",
-    },
-    Exception {
-        name: "operator/sql/overdue.sql",
-        steps: STEPS_MAX,
-        lines: 180,
-        reason: "its lines are those of the expressions that the claim has too",
-    },
-    Exception {
-        name: "operator/sql/forecast_rows.sql",
-        steps: STEPS_MAX,
-        lines: 170,
-        reason: "its lines are those of the expressions that the claim has too",
+        reason: "chooses the message before the steps of claim.sql, in the same round trip: what it has locked is claimed",
     },
 ];
 

@@ -1,5 +1,5 @@
 //! Reads what forecasts are made of: what the instances publish, of each message what a claim would read, and the
-//! queues that messages are in. Three statements at most, for however many messages.
+//! paces and queues that messages are in. Four statements at most, for however many messages.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::store::{Sql, Store, StoreError, millis};
 
 mod queues;
 
-use queues::Queues;
+use queues::{PacesOfRow, Queues};
 
 static INSTANCES: &Sql = sql!("sql/forecast_instances.sql");
 static ROWS: &Sql = sql!("sql/forecast_rows.sql");
@@ -140,13 +140,9 @@ pub async fn subjects(
         .query(ROWS.text(), &[&ids, &sender, &zone, &app_counts])
         .await
         .map_err(StoreError::at(STEP))?;
-    let of_row = |row: &Row| -> Result<_, tokio_postgres::Error> {
-        let pace: Option<Uuid> = row.try_get("pace")?;
-        Ok(pace.or(row.try_get("rate")?))
-    };
-    let paces: Result<Vec<_>, _> = rows.iter().map(of_row).collect();
+    let paces: Result<Vec<_>, _> = rows.iter().map(PacesOfRow::read).collect();
     let paces = paces.map_err(StoreError::unreadable(STEP))?;
-    let mut queues = Queues::read(client, paces.into_iter().flatten(), around).await?;
+    let mut queues = Queues::read(client, &paces, around).await?;
     let read = rows
         .iter()
         .map(|row| subject(row, rules, &mut queues))
@@ -207,10 +203,11 @@ fn subject(
     queues: &mut Queues,
 ) -> Result<Subject, tokio_postgres::Error> {
     let claim = read_claim(row, &rules.routes)?;
+    let paces = PacesOfRow::read(row)?;
     Ok(Subject {
-        pace: queues.place(row, &claim, rules)?,
-        rate: queues.room(row, claim.id)?,
-        refused_beside: queues.refused(row)?,
+        pace: queues.place(paces, &claim, rules),
+        rate: queues.room(paces, row.try_get("segments")?, claim.id),
+        refused_beside: queues.refused(paces),
         claim,
         paused_until: moment(row, "paused_until")?,
         paused_by: row.try_get("paused_by")?,

@@ -1,9 +1,12 @@
 //! What is due and was not sent.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use crate::limits::HealthLimits;
 use crate::message::{LaneKey, Moment, Routes};
@@ -12,6 +15,8 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, prepared};
 
 static OVERDUE: &Sql = sql!("sql/overdue.sql");
+static RETRY: &Sql = sql!("sql/overdue_retry.sql");
+static LOCKED: &Sql = sql!("sql/overdue_locked.sql");
 
 const STEP: &str = "looking for what is due and was not sent";
 
@@ -65,19 +70,64 @@ impl Store {
         by_lane: bool,
     ) -> Result<Overdue, StoreError> {
         let at = StoreError::at(STEP);
-        let mut client = self.client().await?;
-        let tx = client.transaction().await.map_err(&at)?;
-        let overdue = prepared(&tx, OVERDUE, STEP).await?;
+        let client = self.client().await?;
         let (late, before) = (micros(limits.patience), quarantined.map(PgTimestamp));
         let (counted, tried) = (i64::from(limits.counted), i64::from(limits.tried));
         let sender = self.default_sender.as_deref();
         let params: [&(dyn ToSql + Sync); 6] =
             [&late, &before, &counted, &tried, &sender, &by_lane];
-        let rows = tx.query(&overdue, &params).await.map_err(&at)?;
-        tx.rollback().await.map_err(&at)?;
-        let groups = rows.iter().map(|row| group(row, &self.routes));
-        let groups = groups.collect::<Result<_, _>>();
-        groups.map(Overdue).map_err(StoreError::unreadable(STEP))
+        let overdue = prepared(&client, OVERDUE, STEP).await?;
+        let mut rows = client.query(&overdue, &params).await.map_err(&at)?;
+        let params: [&(dyn ToSql + Sync); 4] = [&late, &counted, &sender, &by_lane];
+        let retry = prepared(&client, RETRY, STEP).await?;
+        rows.extend(client.query(&retry, &params).await.map_err(&at)?);
+        let groups = rows.iter().map(|row| Counted::read(row, &self.routes));
+        let groups: Vec<_> = groups
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))?;
+        let tried: Vec<Uuid> = groups.iter().flat_map(|one| &one.tried).copied().collect();
+        let locked = locked(client, &tried).await?;
+        let groups = groups.into_iter().map(|one| OverdueGroup {
+            is_locked: one.channels.iter().any(|own| locked.contains(own)),
+            ..one.group
+        });
+        Ok(Overdue(groups.collect()))
+    }
+}
+
+/// The channels of these messages of which other transactions have locked all.
+async fn locked(mut client: Object, tried: &[Uuid]) -> Result<BTreeSet<String>, StoreError> {
+    if tried.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let at = StoreError::at(STEP);
+    let tx = client.transaction().await.map_err(&at)?;
+    let statement = prepared(&tx, LOCKED, STEP).await?;
+    let rows = tx.query(&statement, &[&tried]).await.map_err(&at)?;
+    tx.rollback().await.map_err(&at)?;
+    let locked = rows.iter().map(|row| row.try_get("channel"));
+    let locked = locked.collect::<Result<_, _>>();
+    locked.map_err(StoreError::unreadable(STEP))
+}
+
+/// A group as it is counted.
+struct Counted {
+    group: OverdueGroup,
+    /// Of the messages that are stuck, those to be tried for a lock.
+    tried: Vec<Uuid>,
+    /// The channels of the messages that are stuck.
+    channels: Vec<String>,
+}
+
+impl Counted {
+    fn read(row: &Row, routes: &Routes) -> Result<Self, tokio_postgres::Error> {
+        let (tried, channels): (Option<_>, Option<_>) =
+            (row.try_get("tried")?, row.try_get("channels")?);
+        Ok(Self {
+            group: group(row, routes)?,
+            tried: tried.unwrap_or_default(),
+            channels: channels.unwrap_or_default(),
+        })
     }
 }
 
@@ -94,6 +144,6 @@ fn group(row: &Row, routes: &Routes) -> Result<OverdueGroup, tokio_postgres::Err
         lane: lane(row, lane_address(row)?, routes)?,
         messages: messages.unsigned_abs(),
         oldest: Duration::from_micros(oldest.max(0).unsigned_abs()),
-        is_locked: row.try_get("is_locked")?,
+        is_locked: false,
     })
 }

@@ -23,6 +23,7 @@ static SETTINGS: &Sql = sql!("sql/doctor_settings.sql");
 static TABLES: &Sql = sql!("sql/doctor_tables.sql");
 static TRIGGERS: &Sql = sql!("sql/doctor_triggers.sql");
 static ACCESS: &Sql = sql!("sql/doctor_access.sql");
+static DEFINERS: &Sql = sql!("sql/doctor_definers.sql");
 static COLUMNS: &Sql = sql!("sql/doctor_columns.sql");
 static DAEMON_ROLES: &Sql = sql!("sql/doctor_daemon_roles.sql");
 static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
@@ -75,6 +76,7 @@ pub async fn catalog(client: &Client, triggers: &[Trigger<'_>]) -> Vec<Finding> 
     findings.extend(ask(client, "tables", TABLES, &[&names, &tables, &optional]).await);
     findings.extend(ask(client, "app triggers", TRIGGERS, &[]).await);
     findings.extend(ask(client, "who may", ACCESS, &[]).await);
+    findings.extend(ask(client, "definer functions", DEFINERS, &[]).await);
     findings.extend(ask(client, "columns", COLUMNS, &[]).await);
     findings.push(cron(client).await);
     findings
@@ -106,8 +108,7 @@ pub async fn by_key(client: &Client) -> Result<(), StoreError> {
     set.map_err(StoreError::at("setting how rows are found"))
 }
 
-/// What the roles of daemons lack, and what they may do beyond what they need. What this session's lacks is checked
-/// with the schema. Needs the schema.
+/// What the roles of daemons lack (this session's is checked with the schema) or have in excess. Needs the schema.
 pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     const WHAT: &str = "daemon role";
     let rows = client.query(DAEMON_ROLES.text(), &[]).await;

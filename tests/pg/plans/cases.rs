@@ -32,8 +32,9 @@ pub(super) const APART: &[&str] = &[
     "ledger/quarantine_begin",
 ];
 
-// Whatever looks for the first that are due (`load_window`, `expire`, `held_*`, `walk`) passes the index pages on which
-// only dead entries are left, until somebody vacuums: some 250 of these a page, hence their larger shares.
+// Whatever looks for the first that are due (`load_window`, `expire_candidates`, `overdue`, `walk`) passes the index
+// pages on which only dead entries are left, until somebody vacuums: some 250 of these a page, hence their larger
+// shares.
 pub(super) const DAEMON: &[Case] = &[
     case("ledger/recover_known", 20, 6, "plans.tokens('new')"),
     case(
@@ -121,6 +122,13 @@ pub(super) const DAEMON: &[Case] = &[
         40,
         "10000000, null, 40, 10, '+15005550006', true",
     ),
+    case(
+        "operator/overdue_retry",
+        40,
+        40,
+        "10000000, 40, '+15005550006', true",
+    ),
+    case("operator/overdue_locked", 20, 20, "plans.ids('pending')"),
     case(
         "path/claim_paced",
         20,
@@ -494,6 +502,7 @@ pub(super) const DAEMON: &[Case] = &[
         60,
         "plans.ids('rated'), '+15005550006', 'UTC', true",
     ),
+    case("operator/forecast_paces", 1, 10, "plans.ids('pace')"),
     case(
         "operator/forecast_queues",
         400,

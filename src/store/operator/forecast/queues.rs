@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::moment;
 use crate::forecast::{Place, Room, Surroundings};
 use crate::message::{Claim, LaneKey, MessageId, Moment, PaceScope, Routes, Sender};
 use crate::policy::{self, Rules};
@@ -17,6 +16,7 @@ use crate::store::path::paces::shown;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
+static PACES: &Sql = sql!("../sql/forecast_paces.sql");
 static QUEUES: &Sql = sql!("../sql/forecast_queues.sql");
 
 /// Of one queue so many messages are read.
@@ -24,6 +24,54 @@ const AHEAD_MAX: i64 = 1_000;
 
 /// Of all queues together.
 const ALL_MAX: i64 = 20_000;
+
+/// The paces of one message.
+#[derive(Clone, Copy)]
+pub(super) struct PacesOfRow {
+    /// That of its campaign.
+    campaign: Option<Uuid>,
+    /// The rate of its sender.
+    sender: Option<Uuid>,
+}
+
+impl PacesOfRow {
+    pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            campaign: row.try_get("pace")?,
+            sender: row.try_get("rate")?,
+        })
+    }
+
+    /// The one whose queue the message is in.
+    fn queue(self) -> Option<Uuid> {
+        self.campaign.or(self.sender)
+    }
+}
+
+/// A pace as it was read.
+struct Pace {
+    scope: String,
+    what: String,
+    slots: Slots,
+    burst: i32,
+}
+
+impl Pace {
+    fn read(row: &Row) -> Result<(Uuid, Self), tokio_postgres::Error> {
+        let pace = Self {
+            scope: row.try_get("scope")?,
+            what: row.try_get("what")?,
+            slots: Slots {
+                next_at: row.try_get::<_, PgTimestamp>("next_at")?.0,
+                seed: row.try_get("seed")?,
+                position: row.try_get("position")?,
+                gaps: (span(row, "gap_min")?, span(row, "gap_max")?),
+            },
+            burst: row.try_get("burst")?,
+        };
+        Ok((row.try_get("id")?, pace))
+    }
+}
 
 /// A message in a queue, and what it is charged to the rate of its sender.
 struct Waiting {
@@ -38,6 +86,7 @@ type Turns = HashMap<(Uuid, Option<String>), HashMap<MessageId, Turn>>;
 /// The queues of some paces.
 pub(super) struct Queues {
     now: Moment,
+    paces: HashMap<Uuid, Pace>,
     of: HashMap<Uuid, Vec<Waiting>>,
     /// Those of campaigns.
     campaigns: HashMap<Uuid, Arc<Queue>>,
@@ -50,24 +99,32 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) async fn read(
         client: &Client,
-        paces: impl Iterator<Item = Uuid>,
+        rows: &[PacesOfRow],
         around: &Surroundings,
     ) -> Result<Self, StoreError> {
         const STEP: &str = "reading the queues of paces for a forecast";
         let mut queues = Self {
             now: around.now,
+            paces: HashMap::new(),
             of: HashMap::new(),
             campaigns: HashMap::new(),
             turns: HashMap::new(),
             refused: HashMap::new(),
         };
-        let paces: Vec<Uuid> = paces.collect::<BTreeSet<_>>().into_iter().collect();
-        let Ok(n) = i64::try_from(paces.len()) else {
-            return Ok(queues);
-        };
-        if n == 0 {
+        let all = rows.iter().flat_map(|of| [of.campaign, of.sender]);
+        let all: BTreeSet<Uuid> = all.flatten().collect();
+        if all.is_empty() {
             return Ok(queues);
         }
+        let all: Vec<Uuid> = all.into_iter().collect();
+        let read = client.query(PACES.text(), &[&all]).await;
+        let read = read.map_err(StoreError::at(STEP))?;
+        let read = read.iter().map(Pace::read).collect::<Result<_, _>>();
+        queues.paces = read.map_err(StoreError::unreadable(STEP))?;
+        let paces = rows.iter().filter_map(|of| of.queue());
+        let paces: BTreeSet<Uuid> = paces.collect();
+        let paces: Vec<Uuid> = paces.into_iter().collect();
+        let n = i64::try_from(paces.len()).unwrap_or(i64::MAX);
         let most = AHEAD_MAX.min(ALL_MAX / n);
         let sender = around.rules.default_sender.as_ref().map(Sender::as_str);
         let rows = client.query(QUEUES.text(), &[&paces, &sender, &most]).await;
@@ -97,82 +154,68 @@ impl Queues {
     }
 
     /// The messages of the queue of this one whose lanes every instance is refused, in its order.
-    pub(super) fn refused(
-        &self,
-        row: &Row,
-    ) -> Result<Arc<[(LaneKey, Queued)]>, tokio_postgres::Error> {
-        let pace: Option<Uuid> = row.try_get("pace")?;
-        let queue = pace.or(row.try_get("rate")?);
-        let refused = queue.and_then(|queue| self.refused.get(&queue));
-        Ok(refused.cloned().unwrap_or_default())
+    pub(super) fn refused(&self, paces: PacesOfRow) -> Arc<[(LaneKey, Queued)]> {
+        let refused = paces.queue().and_then(|queue| self.refused.get(&queue));
+        refused.cloned().unwrap_or_default()
     }
 
     /// The place of a message at its campaign.
     pub(super) fn place(
         &mut self,
-        row: &Row,
+        paces: PacesOfRow,
         claim: &Claim,
         rules: &Rules,
-    ) -> Result<Option<Place>, tokio_postgres::Error> {
-        let (Some(pace), Some(next_at)) = (
-            row.try_get::<_, Option<Uuid>>("pace")?,
-            moment(row, "pace_next_at")?,
-        ) else {
-            return Ok(None);
-        };
-        let slots = Slots {
-            next_at,
-            seed: row.try_get("pace_seed")?,
-            position: row.try_get("pace_position")?,
-            gaps: (span(row, "pace_gap_min")?, span(row, "pace_gap_max")?),
-        };
+    ) -> Option<Place> {
+        let id = paces.campaign?;
+        let Pace {
+            scope, what, slots, ..
+        } = self.paces.get(&id)?;
         let (now, of) = (self.now, &self.of);
-        let queue = self.campaigns.entry(pace).or_insert_with(|| {
-            let rows = of.get(&pace).into_iter().flatten();
+        let queue = self.campaigns.entry(id).or_insert_with(|| {
+            let rows = of.get(&id).into_iter().flatten();
             let rows = rows.map(|waiting| waiting.queued).collect();
-            Arc::new(Queue::new(rows, slots, now, rules.max_lateness))
+            Arc::new(Queue::new(rows, *slots, now, rules.max_lateness))
         });
         let hours = policy::business_hours(claim, rules).ok().flatten();
         let hours = hours.map(|hours| hours.to_string());
-        let turns = self.turns.entry((pace, hours)).or_insert_with(|| {
+        let turns = self.turns.entry((id, hours)).or_insert_with(|| {
             let turns = queue.turns(|at| policy::opens(claim, rules, at));
             turns.into_iter().collect()
         });
-        Ok(Some(Place {
-            scope: row.try_get("pace_scope")?,
-            what: row.try_get("pace_what")?,
+        Some(Place {
+            scope: scope.clone(),
+            what: what.clone(),
             turn: turns.get(&claim.id).copied(),
-            open_from: next_at,
+            open_from: slots.next_at,
             queue: Arc::clone(queue),
-        }))
+        })
     }
 
-    /// The place of a message at its sender.
+    /// The place of a message at its sender, to whose rate it is charged so many segments.
     pub(super) fn room(
         &self,
-        row: &Row,
+        paces: PacesOfRow,
+        segments: Option<i32>,
         id: MessageId,
-    ) -> Result<Option<Room>, tokio_postgres::Error> {
-        let (Some(rate), Some(next_at)) = (
-            row.try_get::<_, Option<Uuid>>("rate")?,
-            moment(row, "rate_next_at")?,
-        ) else {
-            return Ok(None);
-        };
+    ) -> Option<Room> {
+        let rate = paces.sender?;
+        let Pace {
+            what, slots, burst, ..
+        } = self.paces.get(&rate)?;
         let mut room = Room {
-            sender: shown(PaceScope::Sender.as_str(), row.try_get("rate_of")?),
+            sender: shown(PaceScope::Sender.as_str(), what),
             ahead: None,
             before: 0,
-            own: row.try_get("segments")?,
+            own: segments?,
             busy_since: None,
-            next_at,
-            each: span(row, "rate_each")?,
-            burst: row.try_get("burst")?,
+            next_at: slots.next_at,
+            each: slots.gaps.0,
+            burst: *burst,
         };
-        if row.try_get::<_, Option<Uuid>>("pace")?.is_some() {
+        if paces.campaign.is_some() {
             // It is in the queue of its campaign.
             room.ahead = Some(0);
-            return Ok(Some(room));
+            return Some(room);
         }
         let mut ahead = 0;
         for waiting in self.of.get(&rate).into_iter().flatten() {
@@ -192,7 +235,7 @@ impl Queues {
             ahead += 1;
             room.before = room.before.saturating_add(waiting.segments);
         }
-        Ok(Some(room))
+        Some(room)
     }
 }
 

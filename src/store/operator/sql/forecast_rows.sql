@@ -1,6 +1,6 @@
 -- rows ─▶ people ─▶ counted
 -- What a claim of these messages would return now (claim.sql), and what delays it, for a forecast. Nothing is
--- locked, and no quota is taken. Rows that are not pending are left out.
+-- locked, and no quota is taken. Rows that are not pending are left out. forecast_paces.sql reads their paces.
 -- $1 ids  $2 the sender for rows that name none  $3 the installation's zone
 -- $4 whether the app's own count of the day is honoured too
 with quarantine as materialized (
@@ -65,15 +65,10 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
        null::text as place_day, case when c.left_today < 1 then c.daily_limit end as over_limit,
        c.id is not null as is_limited, r.paused_until, r.paused_by, r.is_quarantined,
        (select s.reason from punctual.suppressions s
-         where is_opted_out!(r)
-         limit 1) as suppressed,
+         where is_opted_out!(r) limit 1) as suppressed,
        case when r.parts_done > 0 then (
         select max(a.lease_until) from punctual.attempts a where a.message_id = r.id and is_open!(a)) end as open_until,
-       pace.id as pace, rate.id as rate, pace.scope as pace_scope, pace.what as pace_what,
-       pace.next_at as pace_next_at, pace.seed as pace_seed,
-       pace.position as pace_position, (extract(epoch from pace.gap_min) * 1000000)::bigint as pace_gap_min,
-       (extract(epoch from pace.gap_max) * 1000000)::bigint as pace_gap_max, rate.what as rate_of,
-       rate.next_at as rate_next_at, rate.burst, (extract(epoch from rate.gap_min) * 1000000)::bigint as rate_each,
+       pace.id as pace, rate.id as rate,
        case when rate.id is not null then charge!(r) end as segments
   from rows r
   left join people p on p.id = r.id

@@ -1,11 +1,11 @@
--- stopped ─▶ overdue ─▶ waiting ─▶ tried ─▶ free
--- What is due and not claimed (stuck, paused, or waiting for its pace), and what waits for a retry; by channel and
--- account, or by lane ($6).
--- Read in a transaction that is rolled back, so that it waits for no commit and leaves no lock.
+-- stopped ─▶ overdue ─▶ waiting
+-- What is due and not claimed: stuck, paused, or waiting for its pace; by channel and account, or by lane ($6). What
+-- waits for a retry is read by overdue_retry.sql.
 --
 -- Each kind has a limit of its own, so that none hides another. What is paused or paced is passed over on the way to
 -- what is stuck, and is read only while there are pauses or paces. What is stuck in the queue of a pace waits for the
--- first of it: it is counted by the lane of that one.
+-- first of it: it is counted by the lane of that one. `tried` are the first of each channel that are stuck, which
+-- overdue_locked.sql tries for a lock; `channels` are those of the messages themselves.
 -- $1 due for longer than (us)  $2 what is due before this is in quarantine (null: nothing is)
 -- $3 rows of each kind at most  $4 of each channel, how many are tried for a lock  $5 the sender for rows that name
 -- none
@@ -46,37 +46,13 @@ with stopped as materialized (
      from overdue
     where exists (select from punctual.paces) and is_paced and not is_paused
     order by since limit $3)
-  union all
-  -- The provider could not be reached, throttled it, or refused it for now: each try moves the due time.
-  (select 'retry', m.id, channel!(m), m.account::text, case when $6::bool then lane_address!(m) end, wanted_at!(m), null
-     from public.scheduled_messages m
-    cross join (select $5::text as sender, account_senders!() as senders) ours
-    where m.status = 'pending'
-      and m.next_attempt_at >= (select clock_timestamp() - $1::bigint * interval '1 microsecond')
-      and wanted_at!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
-      and not is_stopped!(m)
-    order by m.next_attempt_at limit $3)
-), tried as materialized (
-  select id, channel
-    from (select id, channel, row_number() over (partition by channel order by since) as n
-            from waiting where kind = 'stuck') stuck
-   where n <= $4
-), free as materialized (
-  select m.id
-    from public.scheduled_messages m
-   where m.id in (select id from tried)
-     for no key update skip locked
-), locked as (
-  -- Of whose channel none of those tried is free: they are tried by channel, so one account's own may be too few.
-  select t.channel
-    from tried t left join free f on f.id = t.id
-   group by t.channel
-  having count(f.id) = 0
 )
 select w.kind, w.channel, w.account, w.lane_address, count(*) as messages,
        (extract(epoch from clock_timestamp() - greatest(min(w.since), clock_timestamp() - interval '30 days'))
-        * 1000000)::bigint as oldest_us, bool_or(w.is_locked) as is_locked
-  from (select w.kind, w.since, w.kind = 'stuck' and w.channel in (select channel from locked) as is_locked,
+        * 1000000)::bigint as oldest_us, array_agg(w.id) filter (where w.kind = 'stuck' and w.n <= $4) as tried,
+       array_agg(distinct w.own_channel) filter (where w.kind = 'stuck') as channels
+  from (select w.kind, w.id, w.since, w.channel as own_channel,
+               row_number() over (partition by w.kind, w.channel order by w.since) as n,
                case when f.id is null then w.channel else f.channel end as channel,
                case when f.id is null then w.account else f.account end as account,
                case when f.id is null then w.lane_address else f.lane_address end as lane_address

@@ -1,5 +1,5 @@
--- free ─┬─▶ ledger ─▶ moved ─▶ wrote, uses
---       └─▶ overtaken ─▶ corrected, uses
+-- free ─┬─▶ ledger ─▶ moved ─▶ uses, (the app's rows)
+--       └─▶ overtaken ─▶ uses, (the app's rows)
 -- Merges positive outcomes, whatever status the rows have by now: a provider's sid is proof, and proof is never
 -- fenced.
 --
@@ -17,7 +17,7 @@ with free as materialized (
   select ask.*, m.row_body, m.template_id, at.part >= m.parts_done as is_next, at.part + 1 as accepted,
          at.is_last, case when at.is_last then 'sent' when m.status in ('failed', 'cancelled') then m.status
                           else 'pending' end as status,
-         a.body as kept,
+         a.body as kept, coalesce(ask.finished_at, clock_timestamp()) as ended_at,
          -- With what the ledger has of each when this statement begins.
          provable!(m) as may_move, a.message_id as of, a.outcome as stood, a.started_at as begun,
          row_number() over (partition by ask.sid order by ask.token) > 1
@@ -46,9 +46,7 @@ with free as materialized (
      set outcome = 'accepted', provider_sid = case when not free.twice then free.sid end,
          started_at = free.started_at, finished_at = free.finished_at,
          code = null, category = null, lookups = 0,
-         next_lookup_at = case when not free.twice
-                            then coalesce(free.finished_at, clock_timestamp())
-                                 + $6::bigint * interval '1 millisecond' end,
+         next_lookup_at = case when not free.twice then free.ended_at + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null,
          body = coalesce(nullif(free.body, free.row_body), a.body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end
@@ -73,8 +71,7 @@ with free as materialized (
          twilio_sid = case when proven.is_last then proven.sid end,
          attempts = case when proven.is_last then m.attempts else 0 end,
          next_attempt_at = case when proven.status = 'pending'
-                                then coalesce(proven.finished_at, clock_timestamp())
-                                     + proven.gap_us * interval '1 microsecond' end,
+                                then proven.ended_at + proven.gap_us * interval '1 microsecond' end,
          error_message = case when proven.status = 'failed' then m.error_message end,
          error_code = case when proven.status = 'failed' then m.error_code end,
          cancelled_at = case when proven.status = 'cancelled' then m.cancelled_at end,
@@ -96,19 +93,6 @@ with free as materialized (
    where f.template_id is not null and f.accepted = 1
      and (f.token in (select token from moved) or f.token in (select token from overtaken))
    group by f.template_id
-), wrote as (
-  select punctual.write_sent(m.ids, m.conversations, m.bodies, m.senders, m.recipients, m.sids, m.finished_at) as refusal
-    from (select array_agg(id) as ids, array_agg(conversation_id::uuid) as conversations,
-                 array_agg(body::text) as bodies, array_agg(sent_from) as senders,
-                 array_agg(sent_to::text) as recipients, array_agg(sid) as sids, array_agg(finished_at) as finished_at
-            from moved where has_app_rows
-          having count(*) > 0) m
-), corrected as (
-  -- A callback that came first has written the row's text for the app, which may not be what was sent.
-  select punctual.correct_messages(array_agg(sid), array_agg(body), array_agg(row_body::text)) as refusal
-    from overtaken
-   where body <> row_body
-  having count(*) > 0
 )
 select token, case when of is null then 'lost' else 'done' end as what, null::text as refusal from free
 union all
@@ -120,6 +104,17 @@ select token, 'no effect', null
  where is_next and may_move and (token in (select token from ledger) or of <> id)
    and id not in (select id from moved)
 union all
-select null, 'refused', refusal from wrote where refusal is not null
+select null, 'refused', wrote.refusal
+  from (select punctual.write_sent(array_agg(id), array_agg(conversation_id::uuid), array_agg(body::text),
+                                   array_agg(sent_from), array_agg(sent_to::text), array_agg(sid),
+                                   array_agg(finished_at)) as refusal
+          from moved where has_app_rows
+        having count(*) > 0) wrote
+ where wrote.refusal is not null
 union all
-select null, 'refused', refusal from corrected where refusal is not null
+-- A callback that came first has written the row's text for the app, which may not be what was sent.
+select null, 'refused', corrected.refusal
+  from (select punctual.correct_messages(array_agg(sid), array_agg(body), array_agg(row_body::text)) as refusal
+          from overtaken where body <> row_body
+        having count(*) > 0) corrected
+ where corrected.refusal is not null

@@ -1,6 +1,6 @@
--- ask ─▶ named ─┬─▶ recovered ─▶ moved ─▶ shown ─▶ wrote
---                ├─▶ ledger
---                └─▶ overtaken
+-- named ─┬─▶ recovered ─▶ moved ─▶ shown ─▶ (the app's rows)
+--        ├─▶ ledger
+--        └─▶ overtaken
 -- Merges positive outcomes whose row or attempt is not there: the app has deleted the row, or a standby took
 -- over, or a backup was restored. An attempt that the ledger does not have is entered again, so that it is found by
 -- what comes later.
@@ -12,43 +12,40 @@
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
 -- $12 of how many  $13 from its acceptance to the next part (us)  $14 the instance  $15 the account
-with ask as materialized (
-  select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
-    from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                               $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[], $12::smallint[],
-                               $13::bigint[], $15::text[])
-                as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version, part, parts, gap_us,
-                      account)
-           order by a.id) ask
-    left join lateral (select true as is_there from punctual.attempts a where a.token = ask.token) a on true
-    left join lateral (select true as is_there from public.scheduled_messages m where m.id = ask.id) m on true
-), named as materialized (
-  select done.*, row_number() over (partition by done.sid order by done.token) > 1
+with named as materialized (
+  select ask.*, m.*, coalesce(ask.finished_at, clock_timestamp()) as ended_at,
+         case when ask.part + 1 >= m.total then 'sent'
+              when m.status in ('failed', 'cancelled') then m.status else 'pending' end as next,
+         -- What it sent, if the ledger has that of another attempt.
+         case when m.total > 1 then (kept_texts!(ask))[ask.part + 1] end as kept,
+         row_number() over (partition by ask.sid order by ask.token) > 1
          or exists (select from punctual.attempts o
-                     where o.provider_sid = done.sid and o.token <> done.token) as twice,
+                     where o.provider_sid = ask.sid and o.token <> ask.token) as twice,
          -- The same message, known by another token since.
          exists (select from punctual.attempts a
-                  where a.message_id = done.id and a.provider_sid = done.sid and a.token <> done.token) as known
-    from (select ask.*, m.*,
-                 case when ask.part + 1 >= m.total then 'sent'
-                      when m.status in ('failed', 'cancelled') then m.status else 'pending' end as next,
-                 -- What it sent, if the ledger has that of another attempt.
-                 case when m.total > 1 then (kept_texts!(ask))[ask.part + 1] end as kept
-            from ask cross join lateral (
-             select m.body as row_body, m.conversation_id, m.to_number, has_app_rows!(m) as has_app_rows, m.status,
-                    coalesce(m.parts_total, ask.parts) as total
-               from public.scheduled_messages m
-              where m.id = ask.id and (ask.version is null or m.version = ask.version)
-                for no key update skip locked) m
-           where ask.has_row and not ask.has_attempt
-          union all
-          select ask.*, null, null, null, null, null, null, null, null from ask where not ask.has_row) done
+                  where a.message_id = ask.id and a.provider_sid = ask.sid and a.token <> ask.token) as known
+    from (select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
+            from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                                       $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[],
+                                       $12::smallint[], $13::bigint[], $15::text[])
+                        as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version, part,
+                              parts, gap_us, account)
+                   order by a.id) ask
+            left join lateral (select true as is_there from punctual.attempts a where a.token = ask.token) a on true
+            left join lateral (select true as is_there from public.scheduled_messages m where m.id = ask.id) m on true
+         ) ask
+    left join lateral (
+     select m.body as row_body, m.conversation_id, m.to_number, has_app_rows!(m) as has_app_rows, m.status,
+            coalesce(m.parts_total, ask.parts) as total
+       from public.scheduled_messages m
+      where ask.has_row and not ask.has_attempt and m.id = ask.id and (ask.version is null or m.version = ask.version)
+        for no key update skip locked) m on true
+   where m.total is not null or not ask.has_row
 ), ledger as (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
          started_at = named.started_at, finished_at = named.finished_at, code = null, category = null, lookups = 0,
-         next_lookup_at = case when not named.twice
-                            then coalesce(named.finished_at, clock_timestamp()) + $6::bigint * interval '1 millisecond' end,
+         next_lookup_at = case when not named.twice then named.ended_at + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
@@ -66,12 +63,10 @@ with ask as materialized (
   select named.token, named.id,
          coalesce((select max(o.number) from punctual.attempts o where o.message_id = named.id), 0)
            + row_number() over (partition by named.id order by named.started_at, named.token), named.part,
-         $14::uuid, coalesce(named.started_at, named.finished_at, clock_timestamp()),
-         coalesce(named.finished_at, clock_timestamp()), named.started_at, named.finished_at,
+         $14::uuid, coalesce(named.started_at, named.ended_at), named.ended_at, named.started_at, named.finished_at,
          'accepted', case when not named.twice then named.sid end,
          -- Where the row is gone, a response moves nothing.
-         case when not named.twice and named.has_row
-              then coalesce(named.finished_at, clock_timestamp()) + $6::bigint * interval '1 millisecond' end,
+         case when not named.twice and named.has_row then named.ended_at + $6::bigint * interval '1 millisecond' end,
          coalesce(nullif(named.body, named.row_body), named.kept),
          case when named.twice then 'the provider gave this sid to another attempt as well'
               else 'the database had lost this attempt; its proof was kept elsewhere' end,
@@ -87,8 +82,7 @@ with ask as materialized (
          sent_at = case when proven.next = 'sent' then proven.finished_at end,
          twilio_sid = case when proven.next = 'sent' then proven.sid end,
          next_attempt_at = case when proven.next = 'pending'
-                                then coalesce(proven.finished_at, clock_timestamp())
-                                     + proven.gap_us * interval '1 microsecond' end,
+                                then proven.ended_at + proven.gap_us * interval '1 microsecond' end,
          (error_message, error_code) = (select m.error_message, m.error_code where proven.next = 'failed'),
          (cancelled_at, cancel_reason) = (select m.cancelled_at, m.cancel_reason where proven.next = 'cancelled'),
          updated_at = clock_timestamp()
@@ -108,13 +102,6 @@ with ask as materialized (
     from named n join recovered r on r.token = n.token
    where n.has_app_rows and case when n.total > 1 then not r.doubled else n.id in (select id from moved) end
    order by n.id, n.part, n.started_at desc nulls last, n.token desc
-), wrote as (
-  select punctual.write_sent(m.ids, m.conversations, m.bodies, m.senders, m.recipients, m.sids, m.finished_at) as refusal
-    from (select array_agg(id) as ids, array_agg(conversation_id::uuid) as conversations,
-                 array_agg(body::text) as bodies, array_agg(sent_from) as senders,
-                 array_agg(sent_to::text) as recipients, array_agg(sid) as sids, array_agg(finished_at) as finished_at
-            from shown
-          having count(*) > 0) m
 )
 select token, 'done' as what, null::text as refusal from named
  where has_attempt or known or token in (select token from recovered)
@@ -123,4 +110,9 @@ select token, 'recovered', null from recovered
 union all
 select token, 'doubled', null from (table ledger union all table recovered) accepted where doubled
 union all
-select null, 'refused', refusal from wrote where refusal is not null
+select null, 'refused', wrote.refusal
+  from (select punctual.write_sent(array_agg(id), array_agg(conversation_id::uuid), array_agg(body::text),
+                                   array_agg(sent_from), array_agg(sent_to::text), array_agg(sid),
+                                   array_agg(finished_at)) as refusal
+          from shown having count(*) > 0) wrote
+ where wrote.refusal is not null

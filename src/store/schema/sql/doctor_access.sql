@@ -1,4 +1,4 @@
--- tab, stranger ─▶ held ─▶ judged ─▶ open ─▶ fault
+-- tab, stranger ─▶ held ─▶ judged ─▶ fault
 --   └─────────▶ shown
 -- Who else may write what decides a send, or read numbers and texts: one row per check, as in doctor_server.sql. By
 -- grants and policies. A policy that names its caller (auth.uid() and the like) in each of its alternatives is taken to
@@ -43,23 +43,21 @@ with tab as (
                              where alternative !~ '\w\(|current_(user|role)|session_user'
                                 or alternative ~ '\m(uid|jwt|role|email)\(\)(\s+as\s+\w+)?[\s)]+is null|current_setting.*is null'
                                 or regexp_replace(alternative, 'current_setting\([^)]*\)', '', 'g') ~ ',\s*true\)|is not false|is distinct from') as names_caller) e
-), open as (
-  select h.who, h.relname, h.oid, h.privilege, h.decides, h.is_private,
-         case when not h.relrowsecurity then 'without row level security'
-              when h.sees_all then 'by a role that no policy binds' else (select format('by the policy %I', min(j.polname)) from judged j
-                     where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege and j.polpermissive and j.admits_all) end as how
-    from held h
-   where not h.relrowsecurity or h.sees_all
-      or exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
-                                        and j.polpermissive and j.admits_all)
-         and not exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
-                                                and not j.polpermissive and not j.admits_all)
 ), fault as (
   select who, relname, case when privilege = 'SELECT' then 'read' when who = 'authenticated' then 'send' else 'write' end as kind,
          format('%s may %s %s %s', case who when 'PUBLIC' then 'every role' else who end,
                 string_agg(privilege, ', ' order by privilege), relname, how) as line,
          format('revoke %s on public.%s from %s', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
-    from open
+    from (select h.who, h.relname, h.oid, h.privilege, h.decides, h.is_private,
+             case when not h.relrowsecurity then 'without row level security'
+                  when h.sees_all then 'by a role that no policy binds' else (select format('by the policy %I', min(j.polname)) from judged j
+                         where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege and j.polpermissive and j.admits_all) end as how
+        from held h
+       where not h.relrowsecurity or h.sees_all
+          or exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
+                                            and j.polpermissive and j.admits_all)
+             and not exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
+                                                    and not j.polpermissive and not j.admits_all)) open
    where case when privilege = 'SELECT' then is_private and who <> 'authenticated' else who <> 'authenticated' or decides end
    group by who, relname, privilege = 'SELECT', how
 ), shown as (
@@ -99,17 +97,3 @@ union all
 select 'who may send', 'warn', (select string_agg(line, '; ' order by line) from fault where kind = 'send'),
        'each user what is theirs, by grants and policies',
        'every user with a login can write rows of all others: let the policy compare the row''s user with auth.uid()'
-union all
-select 'definer functions', 'warn',
-       (select string_agg(function, ', ' order by function) || ' runs with its owner''s rights, names these tables and may be called by anon'
-          from (select distinct p.oid::regprocedure::text as function
-              from pg_catalog.pg_proc p
-              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-              join stranger s on s.name = 'anon'
-             where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema', 'punctual') and p.prorettype <> 'trigger'::regtype
-               and has_schema_privilege(s.name, n.oid, 'USAGE') and has_function_privilege(s.name, p.oid, 'EXECUTE')
-               and plain_source!(p) ~ ('\m(scheduled_messages|user_sms_preferences|sms_templates|task_calendar_events)\M'
-                                       || '|\m(from|join|into|update)\s+(only\s+)?("?' || lower(regexp_replace('public', '\W', '.', 'g'))
-                                       || '"?\.)?"?(messages|conversations|contacts)\M')) definer),
-       'none that anon may call',
-       'what it does is not judged: read it, or revoke execute on it from anon, PUBLIC'
