@@ -252,19 +252,4 @@ revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), pu
 grant execute on function punctual.part_separator() to PUBLIC;
 
 -- What a role that may call facts_of_templates needs beside it, if an earlier version granted it that.
-do $$
-declare
-  grantee name;
-begin
-  for grantee in
-    select distinct r.rolname
-      from pg_catalog.pg_proc p
-     cross join pg_catalog.aclexplode(p.proacl) a
-      join pg_catalog.pg_roles r on r.oid = a.grantee
-     where p.oid = 'punctual.facts_of_templates(uuid[])'::regprocedure and r.oid <> p.proowner
-       and a.privilege_type = 'EXECUTE'
-  loop
-    execute format('grant execute on function punctual.html_of(uuid) to %I', grantee);
-  end loop;
-end
-$$;
+call punctual.grant_with('punctual.facts_of_templates(uuid[])', 'punctual.html_of(uuid)');

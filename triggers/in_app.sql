@@ -37,22 +37,7 @@ revoke execute on function punctual.put_in_app(uuid, int, uuid, text, text, text
   from PUBLIC;
 
 -- What a role that may put messages there needs beside it, if an earlier version granted it that.
-do $$
-declare
-  grantee name;
-begin
-  for grantee in
-    select distinct r.rolname
-      from pg_catalog.pg_proc p
-     cross join pg_catalog.aclexplode(p.proacl) a
-      join pg_catalog.pg_roles r on r.oid = a.grantee
-     where p.oid = 'punctual.put_in_app(uuid, int, uuid, text, text, text)'::regprocedure and r.oid <> p.proowner
-       and a.privilege_type = 'EXECUTE'
-  loop
-    execute format('grant execute on function punctual.has_in_app(uuid, int) to %I', grantee);
-  end loop;
-end
-$$;
+call punctual.grant_with('punctual.put_in_app(uuid, int, uuid, text, text, text)', 'punctual.has_in_app(uuid, int)');
 
 -- A user is the subject of the JWT that PostgREST has checked, as in auth.uid(), which only Supabase has.
 drop policy if exists "punctual own messages" on punctual_api.in_app_messages;

@@ -505,22 +505,7 @@ revoke execute on function punctual.hold_reminders(text, uuid),
   from PUBLIC;
 
 -- What a role that may call follow_missed needs for it, if an earlier version granted it that.
-do $$
-declare
-  grantee name;
-begin
-  for grantee in
-    select distinct r.rolname
-      from pg_catalog.pg_proc p
-     cross join pg_catalog.aclexplode(p.proacl) a
-      join pg_catalog.pg_roles r on r.oid = a.grantee
-     where p.oid = 'punctual.follow_missed(int)'::regprocedure and r.oid <> p.proowner
-       and a.privilege_type = 'EXECUTE'
-  loop
-    execute format('grant execute on function punctual.missed_change(text, uuid) to %I', grantee);
-  end loop;
-end
-$$;
+call punctual.grant_with('punctual.follow_missed(int)', 'punctual.missed_change(text, uuid)');
 
 -- Only if the table is the migrator's.
 do $$

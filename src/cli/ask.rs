@@ -190,7 +190,28 @@ pub(super) fn why(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-pub(super) fn http_url(text: &str) -> Result<Url, String> {
+/// Which daemon a command asks.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    #[arg(
+        long,
+        help = "URL of the daemon [default: the daemon of these settings]"
+    )]
+    #[arg(value_name = "URL", value_parser = http_url)]
+    pub(super) url: Option<Url>,
+}
+
+impl At {
+    /// That daemon. At a URL with a token that was set: one that was made is for the daemon that made it.
+    pub(super) async fn daemon(&self, endpoint: &DebugEndpoint) -> anyhow::Result<Daemon> {
+        match &self.url {
+            Some(url) => Ok(Daemon::new(url.clone(), endpoint.set_token().cloned())),
+            None => Daemon::here(endpoint).await,
+        }
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
     text.parse()
         .ok()
         .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())

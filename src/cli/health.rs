@@ -1,9 +1,9 @@
 //! `punctual health`: a health check for container engines.
 
 use anyhow::bail;
-use reqwest::{StatusCode, Url};
+use reqwest::StatusCode;
 
-use super::ask::{self, Daemon};
+use super::ask::{self, At, Daemon};
 use super::output;
 use crate::config::{Sources, debug_endpoint};
 
@@ -18,17 +18,13 @@ pub(super) struct Args {
     #[arg(long)]
     alive: bool,
 
-    #[arg(
-        long,
-        help = "URL of the daemon [default: the daemon of these settings]"
-    )]
-    #[arg(value_name = "URL", value_parser = ask::http_url)]
-    url: Option<Url>,
+    #[command(flatten)]
+    at: At,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let endpoint = debug_endpoint(sources);
-    let daemon = match args.url {
+    let daemon = match args.at.url {
         // It responds without a token too, but then names no more than the kind of a cause.
         Some(url) => Daemon::new(
             url,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::bail;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::ask::{self, Daemon};
+use super::ask::{self, At, Daemon};
 use super::output;
 use crate::config::{Sources, debug_endpoint};
 use crate::message::Moment;
@@ -50,12 +50,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
 
-    #[arg(
-        long,
-        help = "URL of the daemon [default: the daemon of these settings]"
-    )]
-    #[arg(value_name = "URL", value_parser = ask::http_url)]
-    url: Option<Url>,
+    #[command(flatten)]
+    at: At,
 
     /// Print JSON, an event a line, with times in UTC
     #[arg(long)]
@@ -107,10 +103,7 @@ struct More {
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let endpoint = debug_endpoint(sources)?;
-    let daemon = match &args.url {
-        Some(url) => Daemon::new(url.clone(), endpoint.set_token().cloned()),
-        None => Daemon::here(&endpoint).await?,
-    };
+    let daemon = args.at.daemon(&endpoint).await?;
     let mut tail = Tail {
         args,
         zone: TimeZone::system(),

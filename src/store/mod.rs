@@ -53,8 +53,8 @@ pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead,
 pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, segments, story};
 pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
 pub use operator::sample::{Pending, Sample};
-pub use operator::{campaigns, changes, forecast, numbers, pauses};
-pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces};
+pub use operator::{campaigns, changes, forecast, numbers, paces, pauses};
+pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces::PacesClaimed};
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::daemon::set;
+use uuid::Uuid;
+
+use crate::daemon::{Daemon, set, until};
 use crate::standin::Act;
 use crate::world::{TO, World, asked};
 
@@ -89,27 +91,27 @@ async fn a_row_past_its_own_limit_is_cancelled_with_the_reason() {
     assert_eq!(world.phone.creates().len(), 0);
 }
 
-#[tokio::test]
-async fn the_apps_refusal_does_not_cost_the_outcome() {
-    let world = World::new([]).await;
-    world
-        .app
-        .batch_execute("alter table messages add constraint picky check (body <> 'refused by app')")
-        .await
-        .unwrap();
+/// A daemon, and a message that it has sent, whose row the app's tables refused and have by now.
+async fn refused_and_written_later(world: &World) -> (Daemon, Uuid) {
+    let refuses = "alter table messages add constraint picky check (body <> 'refused by app')";
+    world.app.batch_execute(refuses).await.unwrap();
     let daemon = world.daemon().await;
     let id = world.insert("refused by app", 100).await;
     world.arrived_once(id).await;
-    world
-        .app
-        .batch_execute("alter table messages drop constraint picky")
-        .await
-        .unwrap();
-    crate::daemon::until("the write is made up for", async || {
+    let accepts = "alter table messages drop constraint picky";
+    world.app.batch_execute(accepts).await.unwrap();
+    until("the write is made up for", async || {
         let sql = "select from messages where body = 'refused by app'";
         world.app.query_opt(sql, &[]).await.unwrap()
     })
     .await;
+    (daemon, id)
+}
+
+#[tokio::test]
+async fn the_apps_refusal_does_not_cost_the_outcome() {
+    let world = World::new([]).await;
+    let (daemon, id) = refused_and_written_later(&world).await;
     daemon.stop().await;
     tokio::time::timeout(Duration::from_secs(1), world.arrived_once(id))
         .await
@@ -149,23 +151,7 @@ async fn a_row_that_cannot_be_cancelled_does_not_hold_up_the_chores() {
                select '+13105551234', case when n % 10 = 3 then 'poison ' else 'sound ' end || n,
                       now() - interval '1 day' from generate_series(1, 50) n";
     world.app.execute(old, &[]).await.unwrap();
-    world
-        .app
-        .batch_execute("alter table messages add constraint picky check (body <> 'refused by app')")
-        .await
-        .unwrap();
-    let daemon = world.daemon().await;
-    let id = world.insert("refused by app", 100).await;
-    world.arrived_once(id).await;
-    world
-        .app
-        .batch_execute("alter table messages drop constraint picky")
-        .await
-        .unwrap();
-    crate::daemon::until("the other chores go on", async || {
-        let sql = "select from messages where body = 'refused by app'";
-        world.app.query_opt(sql, &[]).await.unwrap()
-    })
-    .await;
+    // A chore writes it.
+    let (daemon, _) = refused_and_written_later(&world).await;
     daemon.stop().await;
 }

@@ -34,18 +34,24 @@ async fn claimed(world: &World, id: Uuid) {
     world.becomes(id, "sending").await;
 }
 
+/// What a daemon that was killed had begun, and what waited for a free place.
+async fn left_by_a_killed_one(world: &World) -> (Uuid, Uuid) {
+    let mut daemon = world.daemon().await;
+    let begun = world.insert("begun", 200).await;
+    asked(&world.phone, 1).await;
+    let waits = world.insert("waits", 1).await;
+    claimed(world, waits).await;
+    daemon.signal(Signal::KILL);
+    daemon.ended().await;
+    (begun, waits)
+}
+
 /// One request is on its way, one waits for a free place: killed, the one is unconfirmed and the
 /// other is sent, as soon as the next daemon runs. No lease is waited for.
 #[tokio::test]
 async fn what_never_began_is_sent_and_what_began_is_unconfirmed_at_once() {
     let (world, _dir) = journaling([Act::Silence]).await;
-    let mut daemon = world.daemon().await;
-    let begun = world.insert("begun", 200).await;
-    asked(&world.phone, 1).await;
-    let waits = world.insert("waits", 1).await;
-    claimed(&world, waits).await;
-    daemon.signal(Signal::KILL);
-    daemon.ended().await;
+    let (begun, waits) = left_by_a_killed_one(&world).await;
 
     let killed = Instant::now();
     let daemon = Daemon::start(&world.env);
@@ -63,13 +69,7 @@ async fn what_never_began_is_sent_and_what_began_is_unconfirmed_at_once() {
 #[tokio::test]
 async fn what_was_reaped_and_never_began_is_sent_after_all() {
     let (world, _dir) = journaling([Act::Silence]).await;
-    let mut daemon = world.daemon().await;
-    let begun = world.insert("begun", 200).await;
-    asked(&world.phone, 1).await;
-    let waits = world.insert("waits", 1).await;
-    claimed(&world, waits).await;
-    daemon.signal(Signal::KILL);
-    daemon.ended().await;
+    let (begun, waits) = left_by_a_killed_one(&world).await;
     reaped(&world, &[begun, waits], Leases::Ended).await;
 
     let daemon = world.daemon().await;

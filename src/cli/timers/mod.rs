@@ -3,10 +3,10 @@
 pub(super) mod table;
 
 use anyhow::{Context, bail};
-use reqwest::{StatusCode, Url};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::ask::{self, Daemon};
+use super::ask::{self, At};
 use super::output;
 use crate::config::{Sources, debug_endpoint};
 use crate::message::Moment;
@@ -24,12 +24,8 @@ Times are in this machine's time zone, with --json in UTC.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    #[arg(
-        long,
-        help = "URL of the daemon [default: the daemon of these settings]"
-    )]
-    #[arg(value_name = "URL", value_parser = ask::http_url)]
-    url: Option<Url>,
+    #[command(flatten)]
+    at: At,
 
     /// Print the daemon's JSON
     #[arg(long)]
@@ -43,11 +39,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let endpoint = debug_endpoint(sources)?;
-    let daemon = match args.url {
-        // A token that was made is for the daemon that made it.
-        Some(url) => Daemon::new(url, endpoint.set_token().cloned()),
-        None => Daemon::here(&endpoint).await?,
-    };
+    let daemon = args.at.daemon(&endpoint).await?;
     let limit = args.limit.to_string();
     let (status, body) = daemon
         .get(&["debug", "timers"], &[("limit", &limit)])

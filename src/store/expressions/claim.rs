@@ -106,6 +106,16 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
        and not exists (select from punctual.missed_event_changes o where o.message_id = $message_id and o.id < $id)",
             alias,
         ),
+        // Returns the quota of the attempts that the statement names `ledger`, in the order of the claims: each once,
+        // because only the one that sets `quota_returned` returns it.
+        b"return_quota" => out.row(
+            "insert into punctual.daily_counts as c (user_id, day, count)
+  select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
+  on conflict (user_id, day) do update
+     set count = greatest(c.count - (select count(*) from ledger l
+                                      where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)",
+            b"",
+        ),
         // The parts of claim.sql after the messages are chosen, for claim_paced.sql.
         b"claim_steps" => out.append(cut(CLAIM, "-- Steps:\n", "-- Result:\n")),
         b"claim_result" => out.append(cut_from(CLAIM, "-- Result:\n")),

@@ -1,7 +1,6 @@
 //! What people see of many messages, and what they do to them: lists, searches, counts and acts, for which one
-//! statement (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter); campaigns; pauses; the history of
-//! pauses and paces; forecasts; what metrics and health
-//! count, and the numbers that are checked ahead.
+//! statement (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter); campaigns; pauses and paces, and their
+//! history; forecasts; what metrics and health count, and the numbers that are checked ahead.
 
 mod acts;
 pub mod campaigns;
@@ -10,12 +9,16 @@ pub mod forecast;
 mod list;
 pub mod numbers;
 pub(in crate::store) mod overdue;
+pub mod paces;
 pub mod pauses;
 pub(in crate::store) mod sample;
 mod stats;
 mod walk;
 
-use super::StoreError;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+use super::{Sql, StoreError};
 use crate::message::{Status, counted};
 
 pub use acts::{ACT_MAX, Act, Acted, Actor, Done, NewTime};
@@ -75,4 +78,29 @@ fn count_sentence(messages: u64, confirmed: Option<u64>) -> String {
             format!("the filter has {messages} now, not {confirmed}: nothing was changed")
         }
     }
+}
+
+/// The number that a statement counts.
+async fn count(
+    client: &Client,
+    sql: &'static Sql,
+    params: &[&(dyn ToSql + Sync)],
+    step: &'static str,
+) -> Result<u64, StoreError> {
+    let row = client.query_one(sql.text(), params).await;
+    let n: Result<i64, _> = row.map_err(StoreError::at(step))?.try_get(0);
+    Ok(n.map_err(StoreError::unreadable(step))?.unsigned_abs())
+}
+
+/// All rows of a statement without parameters.
+async fn all<T>(
+    client: &Client,
+    sql: &'static Sql,
+    read: fn(&Row) -> Result<T, tokio_postgres::Error>,
+    step: &'static str,
+) -> Result<Vec<T>, StoreError> {
+    let rows = client.query(sql.text(), &[]).await;
+    let rows = rows.map_err(StoreError::at(step))?;
+    let read = rows.iter().map(read).collect::<Result<_, _>>();
+    read.map_err(StoreError::unreadable(step))
 }

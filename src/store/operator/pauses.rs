@@ -1,5 +1,6 @@
 //! How people pause and resume, and what they see of pauses.
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use crate::message::{Moment, PauseKey, counted};
@@ -102,14 +103,8 @@ pub async fn expired(
 ) -> Result<u64, StoreError> {
     const STEP: &str = "counting the messages that have expired in a pause";
     let scope = key.scope.as_str();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&scope, &key.what, &default_sender, &EXPIRED_MAX];
-    let row = client.query_one(EXPIRED.text(), &params).await;
-    let n: i64 = row
-        .map_err(StoreError::at(STEP))?
-        .try_get(0)
-        .map_err(StoreError::unreadable(STEP))?;
-    Ok(n.unsigned_abs())
+    let params: [&(dyn ToSql + Sync); 4] = [&scope, &key.what, &default_sender, &EXPIRED_MAX];
+    super::count(client, EXPIRED, &params, STEP).await
 }
 
 /// What the end of a pause cancels, as it was counted.
@@ -125,11 +120,7 @@ pub fn expired_words(expired: u64) -> String {
 
 /// The pauses that are in force, as people see them.
 pub async fn list(client: &Client) -> Result<Vec<Listed>, StoreError> {
-    const STEP: &str = "reading the pauses";
-    let rows = client.query(LIST.text(), &[]).await;
-    let rows = rows.map_err(StoreError::at(STEP))?;
-    let read = rows.iter().map(listed).collect::<Result<_, _>>();
-    read.map_err(StoreError::unreadable(STEP))
+    super::all(client, LIST, listed, "reading the pauses").await
 }
 
 fn listed(row: &Row) -> Result<Listed, tokio_postgres::Error> {

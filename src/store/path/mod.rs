@@ -7,7 +7,7 @@ pub(in crate::store) mod expiry;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod no_effect;
 pub(in crate::store) mod outcomes;
-pub mod paces;
+pub(in crate::store) mod paces;
 mod pauses;
 pub(in crate::store) mod texts;
 pub(in crate::store) mod window;

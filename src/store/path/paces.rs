@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::claims::{lane, lane_address, read_claim};
 use crate::message::{
-    AttemptToken, Claim, MessageId, Moment, PaceDue, PaceId, PaceKey, PaceScope, PacedClaim,
-    Routes, Sender,
+    AttemptToken, Claim, MessageId, Moment, PaceDue, PaceId, PaceScope, PacedClaim, Routes, Sender,
 };
 use crate::schedule::PACE_SLACK;
 use crate::store::session::timestamp::PgTimestamp;
@@ -19,13 +18,6 @@ static CLAIM: &Sql = sql!("sql/claim_paced.sql");
 static PRUNE: &Sql = sql!("sql/paces_prune.sql");
 static LOAD: &Sql = sql!("sql/paces_load.sql");
 static CHARGE: &Sql = sql!("sql/pace_charge.sql");
-static KEEP: &Sql = sql!("sql/pace_keep.sql");
-static WAITING: &Sql = sql!("sql/pace_waiting.sql");
-static END: &Sql = sql!("sql/pace_end.sql");
-static LIST: &Sql = sql!("sql/pace_list.sql");
-
-/// The messages that wait for a pace are counted up to this.
-const COUNTED_MAX: i64 = 10_000;
 
 /// The result of a claim for paces.
 #[derive(Debug)]
@@ -175,93 +167,4 @@ pub(in crate::store) fn shown(scope: &str, what: &str) -> String {
     }
     what.parse::<Sender>()
         .map_or_else(|_| "a pool of senders".to_owned(), |sender| sender.masked())
-}
-
-/// A pace as people see it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Listed {
-    /// The kind of thing that has it.
-    pub scope: String,
-    /// Which one.
-    pub what: String,
-    /// The shortest gap, in seconds.
-    pub gap_min_s: f64,
-    /// The longest.
-    pub gap_max_s: f64,
-    /// Of a sender: segments at once after it has sent nothing for a while.
-    pub burst: i32,
-    /// When the next message may start.
-    pub next_at: Moment,
-    /// Messages that were claimed for a slot.
-    pub taken: i64,
-    /// The database role that set it.
-    pub who: String,
-    /// When.
-    pub at: Moment,
-}
-
-/// Sets a pace, or changes it. `burst`: segments at once, of a sender; 1 for a campaign.
-pub async fn set(
-    client: &Client,
-    key: &PaceKey,
-    (min, max): (Duration, Duration),
-    burst: i32,
-) -> Result<(), StoreError> {
-    const STEP: &str = "setting a pace";
-    let (scope, min, max) = (key.scope.as_str(), micros(min), micros(max));
-    let set = client
-        .execute(KEEP.text(), &[&scope, &key.what, &min, &max, &burst])
-        .await;
-    set.map(drop).map_err(StoreError::at(STEP))
-}
-
-/// How many due messages wait for a pace, counted up to 10,000: without it their lateness counts from when
-/// they were due.
-pub async fn waiting(
-    client: &Client,
-    key: &PaceKey,
-    default_sender: Option<&str>,
-) -> Result<u64, StoreError> {
-    const STEP: &str = "counting the messages that wait for a pace";
-    let scope = key.scope.as_str();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&scope, &key.what, &COUNTED_MAX, &default_sender];
-    let row = client.query_one(WAITING.text(), &params).await;
-    let n: i64 = row
-        .map_err(StoreError::at(STEP))?
-        .try_get(0)
-        .map_err(StoreError::unreadable(STEP))?;
-    Ok(n.unsigned_abs())
-}
-
-/// Removes a pace. Returns whether there was one.
-pub async fn remove(client: &Client, key: &PaceKey) -> Result<bool, StoreError> {
-    const STEP: &str = "removing a pace";
-    let removed = client
-        .execute(END.text(), &[&key.scope.as_str(), &key.what])
-        .await;
-    Ok(removed.map_err(StoreError::at(STEP))? > 0)
-}
-
-/// All paces, as people see them.
-pub async fn list(client: &Client) -> Result<Vec<Listed>, StoreError> {
-    const STEP: &str = "reading the paces";
-    let rows = client.query(LIST.text(), &[]).await;
-    let rows = rows.map_err(StoreError::at(STEP))?;
-    let read = rows.iter().map(listed).collect::<Result<_, _>>();
-    read.map_err(StoreError::unreadable(STEP))
-}
-
-fn listed(row: &Row) -> Result<Listed, tokio_postgres::Error> {
-    Ok(Listed {
-        scope: row.try_get("scope")?,
-        what: row.try_get("what")?,
-        gap_min_s: row.try_get("gap_min_s")?,
-        gap_max_s: row.try_get("gap_max_s")?,
-        burst: row.try_get("burst")?,
-        next_at: row.try_get::<_, PgTimestamp>("next_at")?.0,
-        taken: row.try_get("position")?,
-        who: row.try_get("who")?,
-        at: row.try_get::<_, PgTimestamp>("at")?.0,
-    })
 }

@@ -60,6 +60,7 @@ pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By w
 /// Re-runnable files, each replaced as a whole, their expressions put in. In the order in which
 /// they apply.
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "triggers":
+    "access",
     "attempts",
     "campaign_hours",
     "campaigns",

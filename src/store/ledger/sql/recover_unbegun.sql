@@ -28,12 +28,7 @@ with ask as (
           or a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null)
   returning a.token, a.message_id, a.user_id, a.day, a.quota_returned
 ), places as (
-  -- As in record_settled.sql.
-  insert into punctual.daily_counts as c (user_id, day, count)
-  select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
-  on conflict (user_id, day) do update
-     set count = greatest(c.count - (select count(*) from ledger l
-                                      where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
+  return_quota!()
 ), moved as (
   update public.scheduled_messages m
      set status = 'pending', attempts = greatest(m.attempts - 1, 0),

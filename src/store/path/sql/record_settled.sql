@@ -56,12 +56,8 @@ with ask as materialized (
    where a.token = done.token and a.message_id = done.id and is_open!(a)
   returning a.token, a.user_id, a.day, a.quota_returned
 ), places as (
-  -- In the order of the claims. Only once, because the attempt was open until now.
-  insert into punctual.daily_counts as c (user_id, day, count)
-  select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
-  on conflict (user_id, day) do update
-     set count = greatest(c.count - (select count(*) from ledger l
-                                      where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
+  -- Only once, because the attempt was open until now.
+  return_quota!()
 ), reaped as (
   -- Recorded as unknown meanwhile, by an instance that took this one for dead. That its request did begin is
   -- recorded nonetheless: what never began may be sent.
