@@ -54,7 +54,7 @@ pub(super) struct Progress {
     pub(super) accepted: bool,
     /// Instances whose requests are all recorded.
     accounted: Option<HashSet<InstanceId>>,
-    /// Those that have not accounted, by the database.
+    /// Those whose requests are not all recorded, as the database has it.
     unaccounted: Vec<InstanceId>,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum RanBy {
     Memory,
     /// From the journals of these, which are dead; the latest last.
     Journals(Vec<InstanceId>),
-    /// It is not known.
+    /// Nothing shows it.
     Nothing,
 }
 

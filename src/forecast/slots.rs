@@ -14,7 +14,7 @@ pub(super) struct Slot {
     pub(super) late_from: Moment,
     /// How many messages are before it.
     pub(super) ahead: u64,
-    /// Of what.
+    /// The campaign or the sender whose slot it is, for people.
     name: String,
 }
 

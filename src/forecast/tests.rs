@@ -1,4 +1,4 @@
-//! What is forecast of a message, by its facts and by what stands around it.
+//! What is forecast of a message, by its facts and by what is known beside it.
 
 use std::time::Duration;
 

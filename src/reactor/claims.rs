@@ -13,6 +13,7 @@ use crate::schedule::{LEAD_MAX, Timer};
 use crate::settle::Record;
 
 impl<P: Clone> Reactor<P> {
+    /// Whether another claim may be made, of whatever lane.
     fn may_claim(&self) -> bool {
         let limits = &self.settings.limits;
         !self.draining
@@ -22,6 +23,8 @@ impl<P: Clone> Reactor<P> {
             && self.outgoing.unrecorded() < limits.records.unrecorded_max
     }
 
+    /// Has claimed what is about to be due, and with it what follows soon: no claim is made before one of its messages
+    /// has to be claimed.
     pub(super) fn claim_due(&mut self, now: Now) {
         if !self.may_claim() || !self.claim_pause.is_over(now) {
             return;
@@ -102,6 +105,7 @@ impl<P: Clone> Reactor<P> {
         asks
     }
 
+    /// The request to claim one message, under a token of its own. The message is busy from now on.
     fn ask(&mut self, lane: Lane, id: MessageId, timer: Timer, now: Now) -> ClaimRequest {
         let token = (self.draw)();
         let phase = Phase::Claiming {
@@ -171,6 +175,7 @@ impl<P: Clone> Reactor<P> {
         dues.get(n.checked_sub(1)?).copied()
     }
 
+    /// When this lane has to be claimed from.
     fn next_claim_of(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
         let paused = self.lane_paused_until(lane, lead, now);
         let allowed = self

@@ -41,7 +41,7 @@ enum Channel {
     Down,
     /// Verified: what commits from now on is notified.
     Up,
-    /// And a full sweep has ended since.
+    /// Verified, and a full sweep has ended since.
     Loaded,
 }
 
@@ -50,13 +50,13 @@ enum Channel {
 pub(super) struct Intake {
     limits: IntakeLimits,
     channel: Channel,
-    /// Between near sweeps.
+    /// The time between near sweeps.
     near_sweep: Duration,
     stopped: bool,
     /// Bounded by [`IntakeLimits::notified_max`], and one read that failed.
     notified: BTreeSet<MessageId>,
     reading: Option<Reading>,
-    /// Not before this, after a failure.
+    /// The next read is not sent before this, after one that failed.
     read_after: Uptime,
     sweeping: Option<Sweep>,
     /// The number of the latest sweep.
@@ -66,7 +66,7 @@ pub(super) struct Intake {
     rescan_after: Uptime,
     /// The next sweep arms what waits for a lock again, too.
     unlock_wanted: bool,
-    /// Such a sweep is not to begin before this.
+    /// A sweep that arms those is not to begin before this.
     unlock_after: Uptime,
     next_near: Uptime,
     /// Not before this if notifications were discarded: [`IntakeLimits::rescan_pause`] after the last sweep began.
@@ -80,9 +80,9 @@ pub(super) struct Intake {
 
 #[derive(Debug)]
 struct Reading {
-    /// In order.
+    /// The rows that are read, in the order of their ids.
     ids: Vec<MessageId>,
-    /// Those of them that have been claimed since: the response may be from before its record.
+    /// Those of them that have been claimed meanwhile: the response may be from before its record.
     overtaken: BTreeSet<MessageId>,
     sweep: u32,
 }

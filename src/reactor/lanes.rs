@@ -50,11 +50,12 @@ pub(super) struct LaneState {
     agenda: Agenda,
     /// The messages that wait for their due time or a permit.
     cleared: ByPriority<BTreeSet<DueKey>>,
-    /// The latest claim that had a message of it.
+    /// The number of the latest claim that had a message of this lane.
     pub(super) claimed: u64,
     moments: Moments,
-    /// Whether its agenda has changed since these were computed.
+    /// Whether its agenda has changed since `moments` were computed.
     stale: bool,
+    /// When something last needed it.
     used: Uptime,
 }
 
@@ -126,29 +127,30 @@ struct Moments {
 
 /// All lanes, and what they share.
 pub(super) struct Lanes {
-    /// By [`Lane`]; `None`: to be used again.
+    /// By the number in [`Lane`]; `None`: a number that is free for another lane.
     slots: Vec<Option<LaneState>>,
     by_key: HashMap<LaneKey, Lane>,
     /// The lane that was there first: what is armed and not in `elsewhere` is armed there. So
     /// where there is one lane, no message is looked up but on its agenda.
     home: Option<Lane>,
-    /// Where else messages are armed.
+    /// The lane of each message that is armed in another one than `home`.
     elsewhere: HashMap<MessageId, Lane>,
-    /// By a bound that lies [`LEAD_MAX`](crate::schedule::LEAD_MAX) before any of their messages is to be
+    /// Lanes by a bound that lies [`LEAD_MAX`](crate::schedule::LEAD_MAX) before any of their messages is to be
     /// checked, or earlier.
     pub(super) due: LaneOrder,
-    /// By the moment their agenda is to be brought into order.
+    /// Lanes by when their agenda is to be brought into order.
     pub(super) advance: LaneOrder,
-    /// By the moment their connections are to be opened.
+    /// Lanes by when their connections are to be opened.
     pub(super) prewarm: LaneOrder,
-    /// Connections are opened so long in advance.
+    /// How long before their use connections are opened.
     prewarm_ahead: Duration,
+    /// Those whose agenda has changed since their moments were computed.
     stale: Vec<Lane>,
     /// Each lane's first cleared message of each priority.
     first_cleared: ByPriority<BTreeSet<(DueKey, Lane)>>,
     /// The load of all lanes.
     load: Load,
-    /// Claims made.
+    /// How many claims were made.
     claims: u64,
     /// The most steps of one [`Lanes::advance`].
     #[cfg(test)]

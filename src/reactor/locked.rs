@@ -18,9 +18,9 @@ use crate::schedule::LEAD_MAX;
 #[derive(Debug)]
 pub(super) struct Locked {
     limits: ClaimLimits,
-    /// The rows of the next claim that finds most of them locked are tried again from here on.
+    /// When the rows of the next claim of which most are locked will be tried again.
     next: Moment,
-    /// Those of the claim that is being handled.
+    /// When the rows of the claim that is being handled are tried again; `None`: most of them were free.
     together: Option<Moment>,
 }
 
@@ -52,12 +52,12 @@ impl Locked {
         self.next.as_micros() > now.db.as_micros()
     }
 
-    /// What is locked from here on is no part of the claim.
+    /// The claim is handled: rows that are found locked from here on are not part of it.
     pub(super) const fn end_claim(&mut self) {
         self.together = None;
     }
 
-    /// There is no queue any more.
+    /// Forgets the queue of claims of which most was locked.
     pub(super) const fn forget(&mut self) {
         self.next = Moment::MIN;
     }

@@ -83,8 +83,8 @@ pub struct Reactor<P> {
     /// `None`: not known yet, and taken as the only instance.
     ranking: Option<Ranking>,
     lanes: lanes::Lanes,
-    /// Bounded by [`crate::limits::ClaimLimits::ahead_max`] and its sibling, the permits and
-    /// [`crate::limits::RecordLimits::unrecorded_max`].
+    /// Claimed messages. Bounded by [`crate::limits::ClaimLimits::ahead_max`] (with a journal
+    /// `ahead_max_with_journal`), the permits and [`crate::limits::RecordLimits::unrecorded_max`].
     busy: BTreeMap<MessageId, Busy<P>>,
     intake: intake::Intake,
     /// Claims under way.
@@ -96,14 +96,15 @@ pub struct Reactor<P> {
     pauses: pauses::Pauses,
     breaker_turns: Vec<BreakerTurn>,
     slowed: slowed::Slowed,
-    /// Empty, and kept for its memory.
+    /// The lanes of one call of `claim_due`, empty in between: kept so that a claim allocates nothing.
     due_lanes: Vec<lanes::Lane>,
     lateness: Lateness,
     event_log: events::EventLog,
+    /// What is due before this is in quarantine; `None`: nothing is.
     quarantine_before: Option<Moment>,
-    /// Rows written after this are not in it.
+    /// Rows written after this are not in quarantine.
     quarantine_written_until: Moment,
-    /// Not in quarantine any more, though due before that. Bounded by
+    /// Messages that are due before that and were cleared from quarantine. Bounded by
     /// [`crate::limits::IntakeLimits::quarantine_cleared_max`].
     quarantine_cleared: BTreeSet<MessageId>,
     /// The database was restored or replaced since the claim began.

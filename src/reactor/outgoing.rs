@@ -17,12 +17,13 @@ pub(super) struct Outgoing<P> {
     pub(super) limits: RecordLimits,
     /// By lane; `None`: of a claim that the reactor does not know. No queue is empty.
     pub(super) finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
-    /// In all of these.
+    /// The records in all queues of `finished`.
     finished_len: usize,
-    /// Until then what has finished waits for more; long past: something in it cannot wait.
+    /// Until then `finished` waits for more records; [`Uptime::MIN`]: one of them cannot wait.
     gather_until: Uptime,
-    /// Waiting to be tried again.
+    /// Records that could not be written, by when they are tried again.
     pub(super) parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
+    /// The groups that are being written, by number.
     pub(super) groups: BTreeMap<u64, Group<P>>,
     pub(super) last_group: u64,
     pub(super) pause: FailurePause,
@@ -53,7 +54,7 @@ impl<P> Outgoing<P> {
         self.waiting() + grouped
     }
 
-    /// Those of them that are in no group.
+    /// The unrecorded ones that are in no group yet.
     pub(super) fn waiting(&self) -> usize {
         self.finished_len + self.parked.len()
     }
@@ -100,20 +101,20 @@ impl<P> Outgoing<P> {
         self.gather_until = until;
     }
 
-    /// To be recorded at once.
+    /// Has this recorded at once, and what has finished with it.
     pub(super) fn push(&mut self, lane: Option<Lane>, record: Record<P>) {
         self.finished.entry(lane).or_default().push_back(record);
         self.finished_len += 1;
         self.gather_until = Uptime::MIN;
     }
 
-    /// From now on nothing waits for more.
+    /// Has everything recorded at once from now on, without waiting for more: the daemon is shutting down.
     pub(super) const fn hurry(&mut self) {
         self.limits.gather = Duration::ZERO;
         self.gather_until = Uptime::MIN;
     }
 
-    /// From when on what has finished is to be recorded.
+    /// When what has finished is to be recorded.
     fn ripe_at(&self) -> Uptime {
         let is_full = self.finished_len >= self.limits.batch
             || self.waiting() >= self.limits.unrecorded_max / 2;

@@ -44,15 +44,15 @@ struct Waiting {
     ask_at: Moment,
     /// When a connection is to be opened for its next message; `None`: that is done.
     prewarm_at: Option<Moment>,
-    /// How often in a row it was to be claimed from and was locked.
+    /// How often in a row a claim found the pace, or its first message, locked.
     misses: u16,
-    /// The sweep that was latest when this was read.
+    /// The number of the latest sweep when the pace was read.
     seen: u32,
-    /// Its claim is under way, and counts in this lane.
+    /// The lane in which its claim counts; `None`: no claim from it is under way.
     asked_of: Option<Lane>,
     /// A slot was returned while its claim was under way.
     is_returned: bool,
-    /// What was read while its claim was under way: the answer may be older.
+    /// What was read while its claim was under way: the response to the claim may be older.
     noted: Option<PaceDue>,
 }
 
@@ -68,9 +68,9 @@ pub(super) struct Paces {
     waiting: BTreeMap<PaceId, Waiting>,
     /// Those whose claim is not under way, in the order in which they are claimed from.
     order: BTreeSet<(Moment, PaceId)>,
-    /// Those whose connection is to be opened, by when.
+    /// Those for which a connection is to be opened, by when it is.
     prewarm: BTreeSet<(Moment, PaceId)>,
-    /// How long before a slot that is.
+    /// How long before its slot a connection is opened.
     prewarm_ahead: Duration,
     /// When the claim under way was sent.
     asked: Option<Uptime>,
@@ -78,7 +78,7 @@ pub(super) struct Paces {
     cleared: BTreeSet<(Moment, MessageId)>,
     /// Those whose slots were over before their messages could start.
     unused: BTreeMap<PaceId, Unused>,
-    /// After a claim from paces failed. Other claims do not wait for it.
+    /// The pause after a claim from paces that failed. Other claims do not wait for it.
     pause: FailurePause,
 }
 

@@ -27,6 +27,7 @@ pub(super) const PAUSED: &str = "it is paused";
 struct Reading {
     /// When the statement was sent.
     asked: Uptime,
+    /// Until then requests may begin that rely on it.
     good_until: Uptime,
 }
 
@@ -37,16 +38,17 @@ pub(super) struct Pauses {
     /// What is paused, and until when, by the latest read.
     known: BTreeMap<PauseKey, Moment>,
     latest: Reading,
-    /// How many are cleared of the claims that were sent then, and how long their own reading counts.
+    /// By when their claim was sent: how many messages are cleared, and until when the reading by that claim counts.
     cleared: BTreeMap<Uptime, (usize, Uptime)>,
     /// When the read under way was sent.
     reading: Option<Uptime>,
+    /// They are to be read, whether or not something relies on them.
     is_wanted: bool,
     /// When a claim last met a pause that no read has shown; no read was sent and answered since.
     met: Option<Uptime>,
-    /// When the first claim was sent that won what is paused by the latest read; they have not been read since.
+    /// When the first claim was sent that won what is paused by the latest read. The pauses were not read since.
     contradicted: Option<Uptime>,
-    /// Another claim, sent later, did so too.
+    /// Another claim that was sent later won something paused too.
     is_repeated: bool,
     /// When the latest notification of a change came.
     heard: Uptime,
@@ -73,7 +75,7 @@ impl Pauses {
         }
     }
 
-    /// They are to be read.
+    /// Has the pauses read.
     pub(super) const fn want(&mut self) {
         self.is_wanted = true;
     }
@@ -128,7 +130,7 @@ impl Pauses {
         })
     }
 
-    /// Something is cleared whose claim was sent at `asked`.
+    /// A message is cleared whose claim was sent at `asked`.
     pub(super) fn cleared(&mut self, asked: Uptime, now: Now) {
         let good_until = self.reading(asked, now).good_until;
         let (n, own) = self.cleared.entry(asked).or_insert((0, good_until));
@@ -136,7 +138,7 @@ impl Pauses {
         *own = good_until.min(*own);
     }
 
-    /// One of them has started, or is released.
+    /// A cleared message whose claim was sent at `asked` has started, or is released.
     pub(super) fn no_longer_cleared(&mut self, asked: Uptime) {
         if let Some((n, _)) = self.cleared.get_mut(&asked) {
             *n -= 1;

@@ -43,7 +43,7 @@ impl<P: Clone> Reactor<P> {
         timers
     }
 
-    /// Whose turn it is first.
+    /// The instance that is the first to claim a message.
     fn owner(&self, id: MessageId, me: InstanceId) -> InstanceId {
         self.ranking
             .as_ref()

@@ -8,9 +8,9 @@ use crate::message::{Moment, Uptime};
 /// This machine's two clocks, read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// `CLOCK_REALTIME`, microseconds since the Unix epoch. Anybody may set it.
+    /// `CLOCK_REALTIME`, microseconds since the Unix epoch. It may be set.
     pub real_us: i64,
-    /// `CLOCK_BOOTTIME`. Nobody can.
+    /// `CLOCK_BOOTTIME`, which nobody can set.
     pub up: Uptime,
 }
 

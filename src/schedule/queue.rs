@@ -39,7 +39,7 @@ pub struct Slots {
 pub struct Queue {
     rows: Vec<Queued>,
     next_at: Moment,
-    /// Those after each of the next slots.
+    /// The gap after each of the next slots.
     gaps: Vec<Duration>,
     now: Moment,
     max_lateness: Duration,

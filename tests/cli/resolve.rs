@@ -63,7 +63,7 @@ async fn check(args: &[&str], row: &str, attempts: &str, messages: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_word_is_done_and_noted() {
+async fn a_manual_decision_is_done_and_noted() {
     let doubt = "unknown asked kept";
     check(
         &["--sent", SID],

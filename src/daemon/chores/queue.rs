@@ -11,7 +11,7 @@ pub(super) struct Queue {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Uptime,
-    /// Not before this: its last step failed.
+    /// The next step is not made before this, because the last one failed.
     pause_until: Uptime,
     /// The number of its last step.
     last: u64,

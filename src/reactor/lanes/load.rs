@@ -6,7 +6,7 @@ use crate::message::Priority;
 /// How many messages of a lane, or of all, are between their claim and their record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::reactor) struct Load {
-    /// In all.
+    /// All of them, in whatever phase.
     pub(in crate::reactor) busy: usize,
     /// Being claimed.
     pub(in crate::reactor) claiming: ByPriority<usize>,
@@ -31,12 +31,12 @@ impl Load {
         self.busy -= 1;
     }
 
-    /// Its claim begins.
+    /// The claim of a message begins.
     pub(in crate::reactor) const fn asked(&mut self, priority: Priority) {
         self.claiming[priority as usize] += 1;
     }
 
-    /// Its claim is over.
+    /// The claim of a message is over.
     pub(in crate::reactor) const fn answered(&mut self, priority: Priority) {
         self.claiming[priority as usize] -= 1;
     }
@@ -46,27 +46,27 @@ impl Load {
         self.paced_asks += 1;
     }
 
-    /// It is over.
+    /// A claim from a pace is over.
     pub(in crate::reactor) const fn pace_answered(&mut self) {
         self.paced_asks -= 1;
     }
 
-    /// Its request begins.
+    /// The request of a message begins.
     pub(in crate::reactor) const fn started(&mut self) {
         self.sending += 1;
     }
 
-    /// Its request is over.
+    /// The request of a message is over.
     pub(in crate::reactor) const fn ended(&mut self) {
         self.sending -= 1;
     }
 
-    /// It will not be started.
+    /// A claimed message will not be started.
     pub(in crate::reactor) const fn given_up(&mut self) {
         self.unused += 1;
     }
 
-    /// And that is recorded.
+    /// It is recorded that a claimed message was not started.
     pub(in crate::reactor) const fn freed(&mut self) {
         self.unused -= 1;
     }

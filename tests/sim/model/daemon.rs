@@ -508,7 +508,7 @@ impl Database {
             && !self.quarantine_cleared.contains(&id)
     }
 
-    /// As `opt_out.sql` does: what is pending for them is cancelled.
+    /// As `cancel_suppressed.sql` does: what is pending for them is cancelled.
     pub(crate) fn opt_out(&mut self, ids: &[MessageId]) {
         for id in ids {
             let pending = self
