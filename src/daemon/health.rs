@@ -29,7 +29,7 @@ pub(super) struct LoopFacts {
     pub(super) held: HashMap<LaneKey, Held>,
     /// Outcomes that are not recorded.
     pub(super) unrecorded: u64,
-    /// Those of requests that could not be recorded at the first try.
+    /// Of these, outcomes of requests that could not be recorded at the first try.
     pub(super) delayed: u64,
     /// How long ago the first of these requests ended.
     pub(super) delayed_for: Duration,

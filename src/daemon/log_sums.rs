@@ -75,7 +75,7 @@ impl Count {
         is_due
     }
 
-    /// Those without a line since the last time, if there are any.
+    /// How many have occurred without a line since the last call; `None`: none.
     pub(super) fn take(&mut self) -> Option<u64> {
         let times = std::mem::take(&mut self.times);
         (times > 0).then_some(times)

@@ -26,11 +26,11 @@ pub(super) struct OutcomeLog {
 #[derive(Debug)]
 struct Entry {
     count: Count,
-    /// The largest lateness of those that have no line.
+    /// The largest lateness of the outcomes that have no line.
     late_us: u64,
 }
 
-/// Those of one cause that have no line of their own.
+/// The outcomes of one cause that have no line of their own, in one line.
 #[derive(Debug, PartialEq, Eq)]
 struct Sum {
     cause: Cause,

@@ -66,7 +66,7 @@ pub struct Place {
     pub turn: Option<Turn>,
     /// Since when there is a slot for the first of the queue, or when there will be.
     pub open_from: Moment,
-    /// Those messages, and it.
+    /// The messages that wait for the pace, this one among them.
     pub queue: Arc<Queue>,
 }
 
@@ -77,9 +77,9 @@ pub struct Room {
     pub sender: String,
     /// How many messages that wait for nothing but this rate are due before this one; `None`: more than are counted.
     pub ahead: Option<u64>,
-    /// The segments of those, and of this one.
+    /// The segments that those are charged together.
     pub before: u32,
-    /// See [`before`](Self::before).
+    /// The segments that this message is charged.
     pub own: i32,
     /// Since when the sender could not keep up, less the segments that it has sent since; `None`: nothing is before it.
     pub busy_since: Option<Moment>,

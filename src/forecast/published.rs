@@ -234,7 +234,7 @@ fn read(
 }
 
 impl PublishedRules {
-    /// Of these rules, and providers for these channels.
+    /// What an instance with these rules and providers publishes.
     pub fn of(rules: &Rules, providers: &ProviderCapabilities) -> Self {
         let routes = &rules.routes;
         let account = |(name, own): (&str, ProviderCapabilities)| {

@@ -10,7 +10,7 @@ pub struct HealthLimits {
     /// After a check it waits this many times as long as it took: one that has to pass over a million paused messages
     /// takes seconds.
     pub rest: u32,
-    /// It waits no longer than this.
+    /// It waits no longer than this between two checks.
     pub every_max: Duration,
     /// How long a due message may wait, and an outcome unrecorded: locks, retries and a slow database take less.
     pub patience: Duration,

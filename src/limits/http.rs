@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Clients of the HTTP interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// For the head of a request to arrive, also on an idle connection: limits slow clients.
+    /// How long the head of a request may take to arrive, also on an idle connection: limits slow clients.
     pub head: Duration,
     /// From the head to the end of the response.
     pub request: Duration,
@@ -28,9 +28,9 @@ pub struct HttpLimits {
     pub hear_every: Duration,
     /// For the first such read, before a viewer is shown what is known without it.
     pub first_hearing: Duration,
-    /// For open connections to finish at a shutdown.
+    /// How long open connections may take to finish at a shutdown.
     pub drain: Duration,
-    /// For a client to read more of a response.
+    /// How long a client may take to read more of a response.
     pub write: Duration,
     /// Connections at once. Beyond that, a connection without a complete request is closed for a new one.
     pub connections: usize,

@@ -72,7 +72,7 @@ pub enum OwnHoursError {
     /// The hours are not valid.
     #[error("the hours of {of}: {why}")]
     Hours {
-        /// Whose.
+        /// The message type or the campaign that has them.
         of: String,
         /// Why not.
         why: BusinessHoursError,

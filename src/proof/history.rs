@@ -30,9 +30,9 @@ pub struct Mark {
 pub struct Expected {
     /// At least this many heartbeats of this instance; 0: there was none yet.
     pub beats: i64,
-    /// These attempts.
+    /// Attempts that it has, with whatever outcome.
     pub claimed: Vec<AttemptToken>,
-    /// These, with their outcomes.
+    /// Attempts that it has with an outcome.
     pub recorded: Vec<AttemptToken>,
 }
 

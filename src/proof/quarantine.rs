@@ -36,7 +36,7 @@ pub struct QuarantinedRow {
     pub from: Option<String>,
     /// Its text; `None`: it is rendered from a template.
     pub text: Option<TextKey>,
-    /// It was not sent before this.
+    /// The earliest time at which it can have been sent.
     pub since: Moment,
     /// When it was written, or put back by its user.
     pub touched: Option<Moment>,

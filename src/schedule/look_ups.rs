@@ -9,7 +9,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// After a look-up without a response the next one is not made before this.
 const AFTER_FAILURE_MIN: Duration = Duration::from_secs(30);
 
-/// And at the latest after this.
+/// After a look-up without a response the next one is made by then.
 const AFTER_FAILURE_MAX: Duration = HOUR;
 
 /// After so long without a response the message is not looked up any more.

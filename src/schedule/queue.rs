@@ -59,7 +59,8 @@ pub struct Turn {
 }
 
 impl Queue {
-    /// Messages that nobody claims before `now`. What is later than `max_lateness` by its turn is cancelled.
+    /// The queue of these messages, none of which is claimed before `now`. What is later than `max_lateness` by its
+    /// turn is cancelled.
     pub fn new(rows: Vec<Queued>, slots: Slots, now: Moment, max_lateness: Duration) -> Self {
         let Slots {
             next_at,

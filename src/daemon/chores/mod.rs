@@ -42,16 +42,16 @@ mod without_attempt;
 /// Whether a step has more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// No.
+    /// It has done everything.
     Done,
-    /// Perhaps: it was stopped by a bound.
+    /// It was stopped by a bound, so there may be more.
     More,
-    /// Not before that long.
+    /// There will be more after this time.
     Later(Duration),
 }
 
 impl Progress {
-    /// For a step that took `rows`, and at most `most`.
+    /// The progress of a step that changed `rows`, and could change `most`.
     fn of(rows: u64, most: u32) -> Self {
         if rows < u64::from(most) {
             Self::Done
@@ -65,11 +65,11 @@ impl Progress {
 pub(super) struct Context {
     dispatch: Dispatch,
     inputs: mpsc::Sender<Input>,
-    /// Messages have missed a change: that chore is due at once.
+    /// Notified when messages have missed a change: the chore that applies it is due at once.
     missed: Arc<Notify>,
-    /// Outcomes were recorded: so is the one that writes them to source tables.
+    /// Notified when outcomes were recorded: the chore that writes them to source tables is due at once.
     outcomes: Arc<Notify>,
-    /// Where the walk through what is long over has come to.
+    /// How far the chore that deletes what is long over has come.
     walk: Mutex<Walk>,
 }
 

@@ -33,7 +33,7 @@ impl PublishedFeed {
 pub struct Feeds {
     /// When it was read, by the database's clock.
     pub at: Moment,
-    /// Of each instance.
+    /// One for each instance.
     pub all: Vec<InstanceFeed>,
 }
 
@@ -44,7 +44,7 @@ pub struct InstanceFeed {
     pub instance: InstanceId,
     /// Whether it runs. If not, it has stopped or fallen silent, and these were its last outcomes.
     pub is_running: bool,
-    /// When it has published that.
+    /// When it has published this.
     pub at: Moment,
     /// `None`: it publishes nothing, or a version has written it that says something else.
     pub feed: Option<PublishedFeed>,

@@ -194,7 +194,7 @@ impl<T: Copy> Wheel<T> {
     ///
     /// Called until it returns `None`, it returns all that is due in order of due time, to
     /// the microsecond; timers of the same microsecond in the order they were armed for it.
-    /// It spreads whatever has to be spread for that.
+    /// Slots of coarser levels that have begun are spread to finer ones on the way.
     #[must_use = "the timer is disarmed: dropping it loses a message"]
     pub fn pop_due(&mut self, now: Moment) -> Option<(MessageId, Moment, T)> {
         loop {

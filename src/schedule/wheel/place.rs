@@ -13,7 +13,7 @@ pub(super) const SLOTS: usize = 64;
 /// The bits of a tick that choose a slot of a level.
 const SLOT_BITS: usize = SLOTS.trailing_zeros() as usize;
 
-/// And those bits themselves, at the lower end.
+/// Selects the slot in the finest level from a tick: its lowest [`SLOT_BITS`] bits.
 const SLOT_MASK: u64 = SLOTS as u64 - 1;
 
 /// How many levels there are. Eight levels of 64 slots reach over every [`Moment`] there is,

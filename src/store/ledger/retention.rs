@@ -11,7 +11,7 @@ static RETAIN: &Sql = sql!("sql/retain.sql");
 /// them.
 const PARTS: [&str; 5] = ["attempts", "receipts", "notes", "history", "rest"];
 
-/// Where a walk has come to.
+/// How far a walk through what is kept has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
     part: usize,

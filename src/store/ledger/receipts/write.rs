@@ -25,7 +25,7 @@ static MOVE: &Sql = sql!("../sql/receipts_move.sql");
 pub(super) struct Moved {
     /// When they were moved.
     pub(super) at: HashMap<MessageId, PgTimestamp>,
-    /// Those that a trigger of the app's left as they were.
+    /// The rows that a trigger of the app's left as they were.
     pub(super) without_effect: BTreeSet<MessageId>,
 }
 

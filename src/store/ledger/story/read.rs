@@ -83,7 +83,7 @@ fn texts(row: &Row, channel: Channel, text: &str) -> Result<Vec<String>, tokio_p
     Ok(kept.unwrap_or_else(|| divided().collect()))
 }
 
-/// As in the log of the instance that judged it, and with the names.
+/// What is wrong with its time zones, as the instance that judged it has logged it, with the names of the zones.
 fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
     let facts = Facts {
         timezone: own,
