@@ -86,6 +86,22 @@ async fn a_row_at_which_another_attempt_is_open_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_was_permitted_after_an_uncertain_attempt_and_never_began_is_given_back() {
+    let world = World::new().await;
+    let store = store(&world);
+    for (permit, becomes) in [("null", "sending"), ("'resend'", "pending")] {
+        let id = world.row("pending").await;
+        won(&store, &[id]).await;
+        let uncertain = format!("outcome = 'unknown', started_at = now(), settled_by = {permit}");
+        set(&world, id, "pending", &uncertain).await;
+        let second = won(&store, &[id]).await.remove(0);
+        let done = store.not_accepted(&[not_accepted(&second)]).await.unwrap();
+        assert_eq!(done, [(second.token, becomes == "pending")], "{permit}");
+        assert_eq!(world.status(id).await, becomes, "{permit}");
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_holds_comes_later_and_what_is_deleted_is_closed() {
     let world = World::new().await;
     let store = store(&world);

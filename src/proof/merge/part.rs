@@ -64,7 +64,8 @@ pub(super) fn change(
     }
 }
 
-/// Whether the row can go back to this part: none after it was accepted, or is in progress.
+/// Whether the row can go back to this part: none after it was accepted, or is in progress, and no attempt at it has
+/// arrived (one that was reported lost may have been reported delivered since).
 fn may_be_retried(row: &RowStanding, attempt: &AttemptStanding, part: Part, stage: Stage) -> bool {
     let is_first_proof = part.before >= row.parts_done;
     let is_current = match row.status {
@@ -76,7 +77,13 @@ fn may_be_retried(row: &RowStanding, attempt: &AttemptStanding, part: Part, stag
     stage.is_failure()
         && is_current
         && part.before + 1 >= row.parts_done
+        && !has_arrived(row, part)
         && no_retry(row, attempt).is_none()
+}
+
+fn has_arrived(row: &RowStanding, part: Part) -> bool {
+    let own = usize::try_from(part.before).ok();
+    own.and_then(|own| row.parts.get(own)) == Some(&PartStanding::Arrived)
 }
 
 /// The part is accepted, which the row does not know yet.

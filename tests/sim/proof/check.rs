@@ -40,7 +40,7 @@ impl World {
             // It permits doubles, also where the attempt that it sent again for was lost with a restore.
             let by_policy = |a: &Attempt| a.settled_by == Some(InDoubt::Resend);
             let permitted = self.ledger.of(id).any(|(_, a)| by_policy(a));
-            if !taken.had_failed_by(self.now) && !permitted {
+            if !taken.had_failed_by(self.now) && !permitted && !self.is_of_a_twin(taken) {
                 let what = format!(
                     "{} goes out again, though {} was taken",
                     name(id),
@@ -50,6 +50,23 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// It is recorded for another message, with the same text to the same number, of which the provider took nothing:
+    /// what a restore has lost of equal messages, nothing can tell apart. The recipient has each text as often as there
+    /// are messages with it.
+    fn is_of_a_twin(&self, taken: &Taken) -> bool {
+        let is_its =
+            |a: &&Attempt| a.sid.as_ref() == Some(&taken.sid) && a.message != taken.message;
+        let mut owners = self.ledger.attempts.values().filter(is_its);
+        owners.any(|owner| {
+            let is_sent =
+                |other: &Taken| other.message == owner.message && other.part == owner.part;
+            let row = self.ledger.rows.get(&owner.message);
+            let is_equal =
+                row.is_some_and(|row| row.to == taken.to && row.text(owner.part) == taken.body);
+            is_equal && !self.provider.taken.iter().any(is_sent)
+        })
     }
 
     pub(super) fn check(&self) -> Result<(), Broken> {

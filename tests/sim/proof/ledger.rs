@@ -310,7 +310,8 @@ impl Ledger {
     /// `recover_unbegun.sql`.
     pub(super) fn release(&mut self, given: &NotAccepted) {
         let other_is_open = self.of(given.message).any(|(token, a)| {
-            *token != given.token && (a.outcome.is_none() || a.outcome == Some("unknown"))
+            let is_uncertain = a.outcome == Some("unknown") && a.settled_by.is_none();
+            *token != given.token && (a.outcome.is_none() || is_uncertain)
         });
         let Some(attempt) = self.attempts.get_mut(&given.token) else {
             return;

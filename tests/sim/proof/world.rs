@@ -205,6 +205,8 @@ pub(super) struct World {
     pub(super) backup: Option<(Ledger, i64)>,
     /// The database's clock less the true one.
     pub(super) db_offset: i64,
+    /// By the database's clock, when a machine last died whose journal lacks what was written last.
+    journal_lost_by: Option<i64>,
     pub(super) lineage: LogPosition,
     pub(super) provider: Provider,
     pub(super) daemon: Option<Daemon>,
@@ -253,6 +255,7 @@ impl World {
             ledger: Ledger::default(),
             backup: None,
             db_offset: 0,
+            journal_lost_by: None,
             lineage: LogPosition {
                 database,
                 reached: 0,
@@ -799,6 +802,9 @@ impl World {
             while let Some(file) = self.files.last_mut() {
                 let lost = self.faults.below(4);
                 let keep = file.lines.len().saturating_sub(lost).max(file.durable);
+                if keep < file.lines.len() {
+                    self.journal_lost_by = Some(self.now + self.db_offset);
+                }
                 file.lines.truncate(keep);
                 // A file without its beginning never came to be one.
                 if file.durable > 0 || file.past().is_some() {
@@ -866,7 +872,15 @@ impl World {
         }
         let was = self.db_now();
         if self.faults.chance(400) {
-            self.db_offset = self.faults.between(-40 * SECOND, 40 * SECOND);
+            let offset = self.faults.between(-40 * SECOND, 40 * SECOND);
+            // A clock behind the death of a machine whose journal lacks its last requests: nothing shows that these
+            // were due (`docs/restore.md`).
+            if self
+                .journal_lost_by
+                .is_none_or(|by| self.now + offset >= by)
+            {
+                self.db_offset = offset;
+            }
         }
         let offset = self.db_offset;
         self.note(format_args!("an older database, its clock {offset} us off"));

@@ -155,6 +155,18 @@ fn a_part_that_did_not_arrive_goes_again_only_before_a_later_one() {
     let mut superseded = standing_at(Status::Pending, 2, 1);
     superseded.attempts.get_mut(&ATTEMPT).unwrap().superseded = true;
     check(&superseded, again(), "stays");
+    // An earlier attempt at it has arrived after all.
+    let arrived = |it| with(it, [Arrived, Arrived, Open]);
+    check(
+        &arrived(standing_at(Status::Pending, 2, 1)),
+        again(),
+        "stays",
+    );
+    check(
+        &arrived(standing_at(Status::Sending, 1, 1)),
+        again(),
+        "pending 2 tries=0 gap: did not arrive",
+    );
     // Its tries are used up: the message goes on, or ends if it was the last.
     let used_up = |mut it: Standing| {
         it.attempts.get_mut(&ATTEMPT).unwrap().tries = 3;

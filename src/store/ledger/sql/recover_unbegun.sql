@@ -2,8 +2,8 @@
 --      └─▶ gone ─┘
 -- Releases attempts that were certainly not accepted, also if they were made unconfirmed meanwhile: only the
 -- journal of the instance that had claimed them can show that. An attempt that has been settled since, or that
--- is known to have begun, stays as it is; and so does a row with another open attempt. A locked row is skipped
--- and missing in the result.
+-- is known to have begun, stays as it is; and so does a row with another open attempt, or an uncertain one after which
+-- nothing was permitted. A locked row is skipped and missing in the result.
 -- $1 ids  $2 tokens, one a message  $3 why, for people
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[]) as a (id, token, reason)
@@ -39,7 +39,7 @@ with ask as (
    where m.id = ledger.message_id and (is_sending!(m) or is_unconfirmed!(m))
      and not exists (select from punctual.attempts o
                       where o.message_id = m.id and o.token <> ledger.token
-                        and (o.outcome is null or o.outcome = 'unknown'))
+                        and (o.outcome is null or o.outcome = 'unknown' and o.settled_by is null))
   returning m.id
 )
 select token, id in (select id from moved) as moved from free
