@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, LedgerOutcome, Outcome, Parties, PartyKey, Retry, Scope,
+    AttemptToken, Channel, Claim, LaneKey, LedgerOutcome, Outcome, Parties, PartyKey, Retry, Scope,
 };
 use punctual::settle::{Record, Settlement};
 
@@ -55,10 +55,10 @@ impl World {
     /// Whether a trouble of the provider concerns this request.
     pub(crate) fn is_troubled(&self, payload: &Payload, trouble: &Trouble) -> bool {
         let row = self.db.rows.get(&payload.id());
-        let channel = self.channels.get(&payload.token()).copied();
+        let lane = self.lanes.get(&payload.token());
         let from = sender_of(payload.id().0.as_u128());
         let to = row.map_or("", |row| &row.to);
-        trouble.concerns(channel.unwrap_or_default(), &from, to)
+        trouble.concerns(lane.map(LaneKey::channel).unwrap_or_default(), &from, to)
     }
 
     /// The provider slows somebody, whether or not a daemon hears of it.

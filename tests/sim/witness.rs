@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use punctual::limits::EventLimits;
 use punctual::limits::Limits;
 use punctual::message::{
-    AttemptToken, Channel, ClaimResponse, MessageId, Moment, PaceDue, PaceId, PacedResponse,
+    AttemptToken, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedResponse,
     RowState,
 };
 use punctual::reactor::events::EventKind;
@@ -110,8 +110,8 @@ pub(crate) struct Witness {
     loaded: bool,
     spins: u32,
     wait: i64,
-    /// Over which channel what is on its way goes.
-    flying: BTreeMap<MessageId, Channel>,
+    /// By which lane what is on its way goes.
+    flying: BTreeMap<MessageId, LaneKey>,
     /// Lanes that nobody needs, and since when.
     idle_lanes: BTreeMap<&'static str, i64>,
     /// The lane of each pace, and those of the claim from paces under way: it needs them.
@@ -417,15 +417,15 @@ impl Witness {
     pub(crate) fn starts(
         &mut self,
         id: MessageId,
-        channel: Channel,
+        lane: LaneKey,
         lanes: usize,
         permits: usize,
     ) -> Seen {
-        let own = self.flying.values().filter(|of| **of == channel).count();
+        let own = self.flying.values().filter(|of| **of == lane).count();
         let free = permits.saturating_sub(self.flying.len());
-        self.flying.insert(id, channel);
+        let channel = lane.channel().as_str();
+        self.flying.insert(id, lane);
         (lanes > 1 && own >= free).then(|| {
-            let channel = channel.as_str();
             let what = format!("{channel} has {own} on their way, and takes one of {free} left");
             (Invariant::FairShare, what)
         })

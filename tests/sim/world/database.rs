@@ -265,7 +265,7 @@ impl World {
             self.leases.insert(claim.token, self.true_now() + lease);
             let (row, n) = (claim.id.0.as_u128(), claim.number);
             if let Some(row) = self.db.rows.get(&claim.id) {
-                self.channels.insert(claim.token, row.channel);
+                self.lanes.insert(claim.token, row.lane());
             }
             self.note(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
         }
@@ -315,7 +315,7 @@ impl World {
                 self.leases.insert(claim.token, self.true_now() + lease);
                 let (row, n) = (claim.id.0.as_u128(), claim.number);
                 if let Some(row) = self.db.rows.get(&claim.id) {
-                    self.channels.insert(claim.token, row.channel);
+                    self.lanes.insert(claim.token, row.lane());
                 }
                 let slot = claim.due;
                 self.note(|| {

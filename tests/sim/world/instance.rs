@@ -370,14 +370,15 @@ impl World {
 impl World {
     fn watch_start(&mut self, slot: usize, id: MessageId, payload: &Payload) {
         let (now, permits) = (self.now_of(slot), self.plan.settings.max_in_flight);
-        let channel = self.channels.get(&payload.token()).copied();
+        let lane = self.lanes.get(&payload.token()).cloned();
         let Some(instance) = self.slots[slot].instance.as_mut() else {
             return;
         };
         let heard = instance.witness.heard_pauses;
         let lanes = instance.reactor.lanes(now).len();
-        let channel = channel.unwrap_or_default();
-        let seen = instance.witness.starts(id, channel, lanes, permits);
+        let seen = instance
+            .witness
+            .starts(id, lane.unwrap_or_default(), lanes, permits);
         let seen = seen.or_else(|| instance.witness.quarantines(id, payload.due()));
         let seen = seen.or_else(|| self.hammers(slot, payload));
         // Heard of after the commit, and started nonetheless.

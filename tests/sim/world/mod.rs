@@ -11,8 +11,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedResponse, PauseKey, Sender,
-    Uptime,
+    AttemptToken, Channel, Claim, LaneKey, MessageId, Moment, PaceId, PacedResponse, PauseKey,
+    Sender, Uptime,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
@@ -181,8 +181,8 @@ pub(crate) struct World {
     /// The rates of their sender.
     pub(crate) rates: Rates,
     pub(crate) foresight: Foresight,
-    /// Of each claim, the channel its row had.
-    pub(crate) channels: HashMap<AttemptToken, Channel>,
+    /// Of each claim, the lane of its row.
+    pub(crate) lanes: HashMap<AttemptToken, LaneKey>,
     /// The senders and recipients that the provider slows.
     pub(crate) slowed: Slowed,
     /// Of each claim, when its lease ends by a clock that did not jump.
@@ -234,7 +234,7 @@ impl World {
             texts: Vec::new(),
             rates: Rates::default(),
             foresight: Foresight::default(),
-            channels: HashMap::new(),
+            lanes: HashMap::new(),
             slowed: Slowed::default(),
             leases: HashMap::new(),
             mutant,
