@@ -112,6 +112,8 @@ pub(crate) struct Witness {
     wait: i64,
     /// By which lane what is on its way goes.
     flying: BTreeMap<MessageId, LaneKey>,
+    /// How many lanes there were after the last turn.
+    lanes: usize,
     /// Lanes that nobody needs, and since when.
     idle_lanes: BTreeMap<&'static str, i64>,
     /// The lane of each pace, and those of the claim from paces under way: it needs them.
@@ -176,6 +178,7 @@ impl Witness {
             spins: 0,
             wait: 0,
             flying: BTreeMap::new(),
+            lanes: 0,
             idle_lanes: BTreeMap::new(),
             pace_lanes: BTreeMap::new(),
             asked_lanes: BTreeSet::new(),
@@ -425,7 +428,9 @@ impl Witness {
         let free = permits.saturating_sub(self.flying.len());
         let channel = lane.channel().as_str();
         self.flying.insert(id, lane);
-        (lanes > 1 && own >= free).then(|| {
+        // A lane that came in this turn may have come after the request was decided.
+        let is_shared = lanes.min(self.lanes) > 1;
+        (is_shared && own >= free).then(|| {
             let what = format!("{channel} has {own} on their way, and takes one of {free} left");
             (Invariant::FairShare, what)
         })
@@ -499,6 +504,7 @@ impl Witness {
         (lanes, awake): (&[LaneReport], (i64, i64)),
     ) -> Seen {
         let permits = settings.max_in_flight;
+        self.lanes = lanes.len();
         if let Some(what) = self.outlived(lanes, permits, awake) {
             return Some((Invariant::LanesFreed, what));
         }
