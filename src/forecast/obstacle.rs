@@ -10,7 +10,7 @@ pub(super) mod unknown {
     pub(in crate::forecast) const SETTINGS: &str =
         "the settings of the daemon, because none has published them: these are this program's";
     pub(in crate::forecast) const LANES: &str =
-        "the state of an instance whose version does not publish it";
+        "the state of an instance that has just started, or whose version does not publish it";
     pub(in crate::forecast) const DAEMON: &str = "when a daemon runs";
     pub(in crate::forecast) const READY: &str = "when a daemon is ready";
     pub(in crate::forecast) const ACCOUNT: &str = "when the provider accepts the account again";

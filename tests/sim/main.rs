@@ -54,6 +54,7 @@ fn run_all(seeds: Range<u64>, mutant: Option<Mutant>) -> (Option<(u64, watch::Vi
                     done.events += tally.events;
                     done.requests += tally.requests;
                     done.foreseen += tally.foreseen;
+                    done.forecast += tally.forecast;
                 }
                 Err(broken) => {
                     // The others need not go on.
@@ -72,6 +73,7 @@ fn run_all(seeds: Range<u64>, mutant: Option<Mutant>) -> (Option<(u64, watch::Vi
             all.events += done.events;
             all.requests += done.requests;
             all.foreseen += done.foreseen;
+            all.forecast += done.forecast;
             if let Some(broken) = broken
                 && first.as_ref().is_none_or(|f| broken.0 < f.0)
             {
@@ -92,7 +94,8 @@ fn worlds_keep_the_invariants() {
     }
     println!("{worlds} worlds, {tally:?}");
     // A few worlds may have no request at all.
-    let enough = worlds < 100 || tally.requests >= worlds && tally.foreseen >= worlds / 10;
+    let enough = worlds < 100
+        || tally.requests >= worlds && tally.foreseen >= worlds / 10 && tally.forecast >= worlds;
     assert!(enough, "too little happens: {tally:?}");
 }
 
@@ -107,7 +110,7 @@ fn the_same_seed_makes_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 34] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 36] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -146,6 +149,8 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 34] = [
         &[Invariant::OnTime, Invariant::UrgentOnTime],
     ),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
+    (Mutant::ForecastWithoutFacts, &[Invariant::Forecast]),
+    (Mutant::ForecastWithoutBreaker, &[Invariant::Forecast]),
     (Mutant::ClaimsPaused, &[Invariant::PausedStays]),
     (
         Mutant::IgnoresPaces,

@@ -38,6 +38,10 @@ pub(crate) enum Mutant {
     HollowChannel,
     /// A claim does not bring what the policy asks for.
     NoFacts,
+    /// A forecast does not have what the policy asks for.
+    ForecastWithoutFacts,
+    /// A forecast knows of no provider that refuses.
+    ForecastWithoutBreaker,
     /// The claim takes what is in quarantine.
     NoQuarantine,
     /// A jump of the database's clock is followed.

@@ -50,6 +50,9 @@ pub(crate) enum Invariant {
     TooLate,
     /// What waits for the pace of its campaign has the slot that was foreseen, unless something has happened since.
     Foreseen,
+    /// What was forecast of a message a second or so before its claim is what comes of it, unless something has
+    /// happened since.
+    Forecast,
     /// In any time, the texts of a sender are no more than its burst and its rate allow, whichever daemons send them.
     RateKept,
     /// 9. What is sent is what the user last committed.

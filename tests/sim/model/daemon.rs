@@ -64,6 +64,23 @@ impl Database {
         won
     }
 
+    /// What a claim at its due time would bring of a row as it is, its pauses aside. Nothing is taken.
+    #[allow(dead_code, reason = "the parity test forecasts nothing")]
+    pub(crate) fn would_claim(&self, id: MessageId, now: Moment) -> Option<Claim> {
+        let row = self.rows.get(&id)?;
+        let knows = self.mutant != Some(Mutant::ForecastWithoutFacts);
+        let mut own = Self {
+            rows: [(id, row.clone())].into(),
+            quiet: self.quiet.filter(|_| knows),
+            mutant: self.mutant,
+            ..Self::default()
+        };
+        let attempts = self.attempts.iter().filter(|a| a.message == id);
+        own.attempts = attempts.cloned().collect();
+        let (token, nobody) = (AttemptToken(Uuid::nil()), InstanceId(Uuid::nil()));
+        own.win(id, token, nobody, Duration::ZERO, now.max(row.due()))
+    }
+
     /// What was kept of a message when its first part was accepted, or else when it was last tried.
     fn kept_texts(&self, id: MessageId) -> Option<&Vec<String>> {
         let own = self.attempts.iter().filter(|a| a.message == id);

@@ -253,6 +253,7 @@ impl World {
         let quarantined: Vec<_> = quarantined
             .filter(|id| self.db.is_quarantined(*id))
             .collect();
+        self.still_forecast(&asks);
         let mut won = self.db.claim(&asks, id, lease, self.db_now());
         for claim in &mut won {
             self.gets_sender(claim);
@@ -397,6 +398,9 @@ impl World {
             &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
             now.db,
         );
+        for (claim, verdict) in won.iter().zip(&verdicts) {
+            self.was_forecast(claim, verdict, now.db);
+        }
         let judged: Vec<_> = won.iter().zip(verdicts).collect();
         let answers = asks
             .iter()

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use punctual::forecast::{self, PublishedRules};
 use punctual::message::{
     ClaimResponse, InstanceId, LaneKey, MessageId, Moment, Now, PacedResponse, RowState, Uptime,
 };
@@ -67,6 +68,20 @@ impl World {
     pub(super) fn instance(&self, whose: Whose) -> Option<&Instance> {
         let slot = self.slots.get(whose.slot)?;
         slot.instance.as_ref().filter(|_| slot.run == whose.run)
+    }
+
+    /// What the daemons that run would publish now.
+    pub(super) fn published(&self, rules: &PublishedRules) -> Vec<forecast::Instance> {
+        let of = |(slot, place): (usize, &Slot)| {
+            let instance = place.instance.as_ref()?;
+            let (reactor, now) = (&instance.reactor, self.now_of(slot));
+            let missing = reactor.readiness().missing;
+            Some(forecast::Instance {
+                id: instance.id,
+                state: Some(reactor.published(&missing, rules, now)),
+            })
+        };
+        self.slots.iter().enumerate().filter_map(of).collect()
     }
 
     /// How many daemons there may be at once.

@@ -3,6 +3,7 @@
 
 mod database;
 mod deeds;
+mod forecast;
 mod instance;
 mod provider;
 
@@ -19,6 +20,7 @@ use punctual::reactor;
 use uuid::Uuid;
 
 use self::database::{Call, Fate};
+use self::forecast::Forecasts;
 use self::instance::Slot;
 pub(crate) use self::provider::Request;
 use crate::dice::Dice;
@@ -188,6 +190,7 @@ pub(crate) struct World {
     /// Of each claim, when its lease ends by a clock that did not jump.
     pub(crate) leases: HashMap<AttemptToken, Moment>,
     pub(crate) mutant: Option<Mutant>,
+    forecasts: Forecasts,
     rules: Rules,
     slots: Vec<Slot>,
     queue: BinaryHeap<Queued>,
@@ -208,6 +211,8 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Slots of paces that were as foreseen.
     pub(crate) foreseen: u64,
+    /// Claims that were compared with what was forecast.
+    pub(crate) forecast: u64,
 }
 
 impl World {
@@ -238,6 +243,7 @@ impl World {
             slowed: Slowed::default(),
             leases: HashMap::new(),
             mutant,
+            forecasts: Forecasts::default(),
             rules: Rules {
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
@@ -289,6 +295,7 @@ impl World {
             self.t = next.at;
             tally.events += 1;
             self.foresee();
+            self.forecast();
             self.happen(next.event);
             self.watch_database();
             if self.broken.is_some() {
@@ -301,6 +308,7 @@ impl World {
         }
         tally.requests = self.requests.len() as u64;
         tally.foreseen = self.foresight.met;
+        tally.forecast = self.forecasts.compared;
         if let Some(broken) = &self.broken {
             let line = broken.to_string();
             self.note(|| line);
