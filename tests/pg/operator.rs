@@ -325,6 +325,40 @@ async fn messages_are_counted_by_time_status_and_reason() {
     }
 }
 
+/// What no claim has cancelled has no attempt that says why: its reason is in the row's sentence. That it was deferred
+/// once is none for a person's cancel.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cancelled_without_a_claim_is_counted_by_its_reason() {
+    let world = World::new().await;
+    let sql = "insert into scheduled_messages (to_number, body, status, scheduled_at, cancel_reason)
+               select '+13105550100', 'x', 'cancelled', timestamptz '2026-01-01 22:30Z', reason
+                 from unnest(array['too late: send_before was 2026-01-01T22:00:00.000000Z',
+                                   'too late: 10800 s after its time, more than the 3600 s allowed; 1 of 3 parts sent',
+                                   'the recipient has opted out', 'recipient opted out (STOP)',
+                                   'recipient opted out (reported by the provider)', 'Calendar event deleted',
+                                   'cancelled by Ada', null]) reason;
+               insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, category)
+               select gen_random_uuid(), id, 1, gen_random_uuid(), now(), 'deferred', 'quiet_hours'
+                 from scheduled_messages where cancel_reason like 'too late%' or cancel_reason like 'cancelled by%'";
+    run(&world.unseen, sql).await;
+    let stats = store(&world).stats(&Filter::default(), By::Reason).await;
+    let counts = stats.unwrap().counts;
+    let counts: Vec<_> = counts.iter().map(|c| (&*c.key, c.messages)).collect();
+    let known = [
+        ("event_deleted", 1),
+        ("none", 2),
+        ("opted_out", 3),
+        ("too_late", 2),
+    ];
+    assert_eq!(counts, known);
+    let late = Filter {
+        reason: Some("too_late".to_owned()),
+        ..Filter::default()
+    };
+    let listed = store(&world).stats(&late, By::Status).await.unwrap();
+    assert_eq!(listed.counts[0].messages, 2);
+}
+
 /// A filter of 10,000 rows, of which another transaction holds three, as a claim would.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_are_cancelled_by_one_confirmed_act_and_claimed_ones_are_skipped() {

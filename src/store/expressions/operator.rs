@@ -49,16 +49,18 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
                 where c.position between r.first and r.last and (r.seen is null or r.seen = as_seen!(c)))
    and ($6::text is null or position(lower($6::text) in lower(concat_ws(' ', c.customer_name, c.phone_number, c.content))) > 0)",
         ),
-        // Why a message was not sent, or not yet: a word from the ledger. Null: it was, nothing stops it, or a person
-        // cancelled it.
+        // Why a message was not sent, or not yet: a word from the ledger, or, of what was cancelled without a claim,
+        // from the sentences of `policy::too_late` and of opt-outs and deleted events. Null: it was sent, nothing stops
+        // it, or a person cancelled it.
         b"reason" => out.row(
-            "case when $status in ('pending', 'failed', 'cancelled', 'unconfirmed') then (
-          select coalesce(a.category, case when a.outcome <> 'accepted' then nullif(a.outcome, 'returned')
-                                           when $status = 'failed' then 'undelivered' end)
-            from punctual.attempts a
-           where a.message_id = $id
-           order by a.number desc, a.part desc
-           limit 1) end",
+            "case when $status in ('pending', 'failed', 'cancelled', 'unconfirmed') then coalesce(
+          (select case when c.cancel_reason::text like 'too late: %' then 'too_late'
+                       when c.cancel_reason::text like '%recipient%opted out%' then 'opted_out'
+                       when c.cancel_reason::text like 'Calendar event deleted%' then 'event_deleted' end
+             from public.scheduled_messages c where $status = 'cancelled' and c.id = $id),
+          (select case when $status <> 'cancelled' or a.outcome = 'cancelled' then coalesce(a.category, case
+                    when a.outcome <> 'accepted' then nullif(a.outcome, 'returned') when $status = 'failed' then 'undelivered' end) end
+             from punctual.attempts a where a.message_id = $id order by a.number desc, a.part desc limit 1)) end",
             alias,
         ),
         _ => return false,
