@@ -19,7 +19,15 @@ type WindowOf<T> = fn(&mut T) -> &mut WindowReport;
 pub(super) struct Backlog {
     store: Store,
     limits: Arc<Limits>,
-    latest: Arc<Mutex<Option<(Uptime, Pending)>>>,
+    latest: Arc<Mutex<Option<Count>>>,
+}
+
+/// What was counted, and what was in memory then.
+#[derive(Clone, Copy)]
+struct Count {
+    at: Uptime,
+    window: WindowReport,
+    pending: Pending,
 }
 
 impl Backlog {
@@ -69,8 +77,11 @@ impl Backlog {
             let _ = reply.send(report);
             return;
         };
-        if let Some((_, count)) = latest.filter(|(at, _)| now.since(*at) < fresh) {
-            counted(window(&mut report), count);
+        let own = *window(&mut report);
+        let is_fresh =
+            |count: &Count| now.since(count.at) < fresh && count.window.until == own.until;
+        if let Some(count) = latest.filter(is_fresh) {
+            count.add_to(window(&mut report));
             let _ = reply.send(report);
             return;
         }
@@ -80,20 +91,62 @@ impl Backlog {
         );
         let mut count = std::pin::pin!(count);
         let in_time = timeout(patience, &mut count).await;
-        if let Ok(Ok(count)) = in_time {
-            *latest = Some((now, count));
-            counted(window(&mut report), count);
+        let counted = |pending| Count {
+            at: now,
+            window: own,
+            pending,
+        };
+        if let Ok(Ok(pending)) = in_time {
+            let count = counted(pending);
+            *latest = Some(count);
+            count.add_to(window(&mut report));
         }
         // The client may have disconnected.
         let _ = reply.send(report);
         if in_time.is_err() {
             // Not cancelled, or its connection would return to the pool with the statement running.
-            *latest = count.await.ok().map(|count| (now, count));
+            *latest = count.await.ok().map(counted);
         }
     }
 }
 
-fn counted(window: &mut WindowReport, pending: Pending) {
-    window.waiting = Some(pending.within);
-    window.beyond = Some(pending.beyond);
+impl Count {
+    /// What is in memory now, and what was counted and was not: the count is kept for seconds, and a page that says
+    /// that no message waits lists them below. In a herd memory has more than are pending, those that are being sent.
+    fn add_to(&self, window: &mut WindowReport) {
+        let elsewhere = self.pending.within.saturating_sub(self.window.armed);
+        window.waiting = Some(elsewhere.saturating_add(window.armed));
+        window.beyond = Some(self.pending.beyond);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_follows_what_is_in_memory() {
+        let window = |armed| WindowReport {
+            until: None,
+            armed,
+            waiting: None,
+            beyond: None,
+        };
+        let count = |within, armed| Count {
+            at: Uptime::from_micros(0),
+            window: window(armed),
+            pending: Pending { within, beyond: 7 },
+        };
+        // Two wait for a pace, and are not in memory; or many are being sent.
+        for (count, armed, waiting) in [
+            (count(5, 3), 3, 5),
+            (count(5, 3), 4, 6),
+            (count(5, 3), 0, 2),
+            (count(6, 66), 6, 6),
+        ] {
+            let mut now = window(armed);
+            count.add_to(&mut now);
+            assert_eq!((now.waiting, now.beyond), (Some(waiting), Some(7)));
+        }
+    }
 }
