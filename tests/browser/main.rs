@@ -667,7 +667,13 @@ async fn a_campaign_is_approved_on_the_page() {
         .await;
     eyes.see(&["shown", "#acted", "Message 5 (Customer 5) rejected."])
         .await;
-    eyes.see(&["gone-from", &card(5)]).await;
+    // What was decided about stays in its place, so that nothing comes under the pointer.
+    eyes.see(&[
+        "shown",
+        "#texts > li.past[data-position='5']",
+        "You have rejected it.",
+    ])
+    .await;
     assert_eq!(decided(&world, 4).await.0, "APR");
     assert_eq!(decided(&world, 5).await.0, "REJ");
 
@@ -689,6 +695,7 @@ async fn a_campaign_is_approved_on_the_page() {
     assert_eq!(decided(&world, 6).await.0, "SUG");
 
     edits(&world, &mut eyes, &card).await;
+    changes_under_the_reader(&world, &mut eyes, &card).await;
 
     // Some, by selection; then all that match.
     for n in [7, 8] {
@@ -807,4 +814,23 @@ async fn edits(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
     );
     eyes.see(&["press", "#tabs [data-status=SUG]"]).await;
     eyes.see(&["shown", &card(4), "Hello, and bye"]).await;
+}
+
+/// A message that is changed while it is selected is not selected any more, and the next click only acknowledges that.
+async fn changes_under_the_reader(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
+    let tick = format!("{} input[type=checkbox]", card(9));
+    eyes.see(&["press", &tick]).await;
+    eyes.see(&["shown", "#acts", "Approve 1 selected"]).await;
+    let change =
+        "update punctual.campaign_messages set content = 'changed again' where position = 9";
+    world.db.client().await.batch_execute(change).await.unwrap();
+    eyes.see(&["shown", &card(9), "It was changed since you saw it"])
+        .await;
+    eyes.see(&["shown", "#acts", "Approve all that match"])
+        .await;
+    eyes.see(&["press", &format!("{} [data-act=approve]", card(9))])
+        .await;
+    eyes.see(&["absent", &format!("{} .changed", card(9))])
+        .await;
+    assert_eq!(decided(world, 9).await.0, "SUG");
 }

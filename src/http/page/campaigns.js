@@ -34,4 +34,10 @@ async function load() {
 
 begin(() => {});
 load();
-setInterval(() => !document.hidden && load(), AGAIN_MS);
+/** Again after a while, and not more than a tenth of the time. */
+async function follow() {
+  const began = performance.now();
+  if (!document.hidden) await load();
+  setTimeout(follow, Math.max(AGAIN_MS, 10 * (performance.now() - began)));
+}
+setTimeout(follow, AGAIN_MS);

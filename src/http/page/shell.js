@@ -52,7 +52,7 @@ function watch() {
     document.body.classList.toggle("is-lost", isLost());
     $("lost").hidden = !isLost();
     // What cannot be done now is not offered.
-    for (const button of document.querySelectorAll("#acts button, #need-list button, #pause-all")) button.disabled = isLost();
+    for (const button of document.querySelectorAll("#acts button, #need-list button, #pause-all, #texts button, #do button")) button.disabled = isLost();
     for (const then of changes) then(isLost());
   }
   if (isLost()) explain(silent);
