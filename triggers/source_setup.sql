@@ -80,7 +80,7 @@ begin
         from (select row(none, %3$s)::punctual.source_change as change, (row_number() over () - 1) / 5000 as nth
                 from new_rows x
                cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
-               where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null) r
+               where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s) r
        group by r.nth order by r.nth
     loop
       perform punctual.source_changed(%2$L, part.changes, null);
@@ -98,23 +98,25 @@ begin
     for part in
       select array_agg(r.change) as changes
         from (select row(%4$s, %3$s)::punctual.source_change as change, (row_number() over () - 1) / 5000 as nth
-                from old_rows o
+                from (select o.* from old_rows o where %13$s) o
                 full join (select n.* from new_rows x
-                            cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n) n
+                            cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
+                            where %12$s) n
                   on n.%10$I = o.%10$I
                where %6$s is distinct from %5$s) r
        group by r.nth order by r.nth
     loop
       perform punctual.source_changed(%2$L, part.changes, punctual.source_own());
     end loop;
-  end if;
+  end if;%14$s
   return null;
 end
 $made$;
 revoke execute on function punctual.%1$I() from PUBLIC$template$,
     'source__' || src, src, punctual.source_row_text(described, 'n'), punctual.source_row_text(described, 'o'),
     punctual.source_list_text(c.columns, 'n'), punctual.source_list_text(c.columns, 'o'), c.columns ->> 'status', pending,
-    c.columns ->> 'time', c.columns ->> 'key', tab)
+    c.columns ->> 'time', c.columns ->> 'key', tab, punctual.source_filter_text(described, 'n'),
+    punctual.source_filter_text(described, 'o'), punctual.source_links_text(src, described))
     from (select described -> 'columns' as columns) c
 $$;
 
@@ -124,11 +126,12 @@ create or replace function punctual.source_back_text(src text, tab regclass, des
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select format($template$
 create or replace function punctual.%1$I(its_key text, message uuid) returns boolean
-language plpgsql set search_path = pg_catalog, 'public', pg_temp as $made$
+language plpgsql set search_path = pg_catalog, %13$I, pg_temp as $made$
 declare
   current_word text;
   word text;
   m record;
+  is_done boolean := true;
 begin
   select t.%5$I::text into current_word from %3$s t where t.%4$I = its_key::%6$s for no key update skip locked;
   if not found then
@@ -152,7 +155,7 @@ begin
      set %5$I = coalesce(word, t.%5$I::text)::%7$s%8$s
    where t.%4$I = its_key::%6$s
      and (t.%5$I::text%9$s) is distinct from (coalesce(word, t.%5$I::text)%10$s);
-  return true;
+%12$s  return is_done;
 end
 $made$;
 revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$,
@@ -162,7 +165,9 @@ revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$,
     case when described ? 'number_from' then format($again$  if m.status = 'pending' then
     perform punctual.source_number(message, (select %s from %s t where t.%I = its_key::%s));
   end if;
-$again$, punctual.source_number_text(described, 't'), tab, columns ->> 'key', k.type) else '' end)
+$again$, punctual.source_number_text(described, 't'), tab, columns ->> 'key', k.type) else '' end,
+    punctual.source_records_text(tab, described),
+    (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tab))
     from (select described -> 'columns' as columns) d,
          lateral (select string_agg(format(', %I = %s', columns ->> w.name, w.value), '') as sets,
                  string_agg(format(', t.%I', columns ->> w.name), '') as are, string_agg(', ' || w.value, '') as become
@@ -187,6 +192,7 @@ begin
     from (select row_number() over () as nth, l.row
             from (select %4$s as row from %3$s n
                    where (past is null or n.%5$I > past::%6$s) and n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null
+                     and %11$s
                      and not exists (select from punctual.source_rows r where r.source = %2$L and r.key = n.%5$I::text)
                    order by n.%5$I limit most for no key update of n skip locked) l) f;
   if followed > 0 then
@@ -201,12 +207,13 @@ revoke execute on function punctual.%1$I(text, int) from PUBLIC;
 create or replace function punctual.%10$I() returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $made$
   select exists (select from %3$s n
-                  where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null
+                  where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %11$s
                     and not exists (select from punctual.source_rows r where r.source = %2$L and r.key = n.%5$I::text))
 $made$;
 revoke execute on function punctual.%10$I() from PUBLIC$template$,
     'source__' || src || '_fill', src, tab, punctual.source_row_text(described, 'n'), c.columns ->> 'key', k.type,
-    c.columns ->> 'status', pending, c.columns ->> 'time', 'source__' || src || '_left')
+    c.columns ->> 'status', pending, c.columns ->> 'time', 'source__' || src || '_left',
+    punctual.source_filter_text(described, 'n'))
     from (select described -> 'columns' as columns) c, lateral punctual.source_type(tab, c.columns ->> 'key') as k (type)
 $$;
 
@@ -282,7 +289,7 @@ begin
   if definition ? 'number_from' then
     wrong := wrong || punctual.source_number_faults(punctual.source_number_table(definition), definition -> 'number_from');
   end if;
-  return wrong;
+  return wrong || punctual.record_faults(tab, definition);
 end
 $$;
 
@@ -316,7 +323,6 @@ declare
   pending constant text[] := array(select jsonb_array_elements_text(definition -> 'words' -> 'pending'));
   wrong text[] := '{}';
   it record;
-  takes boolean;
 begin
   for it in select w.key as status, w.value as word
               from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed') w
@@ -330,25 +336,49 @@ begin
   loop
     wrong := wrong || format('the word %L cannot be in both words.pending and words.claimed', it.word);
   end loop;
-  for it in
-    select distinct w.value as word from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed') w
-    union select pending[1] order by 1
-  loop
-    begin
-      execute format('select %L::%s is not null', it.word, punctual.source_type(tab, col)) into takes;
-    exception when data_exception then
-      wrong := wrong || format('the type of column %s has no word %L: alter type %s add value %L', col, it.word,
-                               punctual.source_type(tab, col), it.word);
-      continue;
-    end;
-    wrong := wrong || array(
-      select format('the constraint %I refuses the word %L: drop it, and add it again so that it allows %L', k.conname, it.word, it.word)
-        from pg_catalog.pg_constraint k
-        join pg_catalog.pg_attribute a on a.attrelid = tab and a.attname = col and k.conkey = array[a.attnum]
-       where k.conrelid = tab and k.contype = 'c' and not punctual.source_takes(tab, col, k.oid, it.word));
-  end loop;
-  return wrong;
+  return wrong || array(
+    select l.lack
+      from (select w.value as word from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed') w
+            union select pending[1]) v
+     cross join lateral punctual.source_lacks(tab, col, v.word) as l (lack)
+     order by v.word);
 end
+$$;
+
+-- Why a column cannot take a word, and what to do about it: no row, if it can.
+create or replace function punctual.source_lacks(tab regclass, col text, word text) returns setof text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  takes boolean;
+begin
+  begin
+    execute format('select %L::%s is not null', word, punctual.source_type(tab, col)) into takes;
+  exception when data_exception then
+    return next format('the type of column %s has no word %L: alter type %s add value %L', col, word,
+                       punctual.source_type(tab, col), word);
+    return;
+  end;
+  return query
+    select format('the constraint %I refuses the word %L: drop it, and add it again so that it allows %L', k.conname, word, word)
+      from pg_catalog.pg_constraint k
+     where k.conrelid = tab and k.contype = 'c'
+       -- In this order: it is asked of no constraint that has other columns.
+       and case when k.conkey = array(select a.attnum from pg_catalog.pg_attribute a where a.attrelid = tab and a.attname = col)
+                then not punctual.source_takes(tab, col, k.oid, word) end;
+end
+$$;
+
+-- What may be wrong with a source that is followed: words by which a sender of the app's takes a row, which it cannot
+-- write.
+create or replace function punctual.source_notes(src text) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%s, where a sender of the app''s takes rows by it: %s', src, l.lack)
+    from punctual.sources s
+   cross join unnest(s.claimed) as w (word)
+   cross join lateral (select to_regclass(format('%I.%I', s.schema_name, s.table_name)) as tab) t
+   cross join lateral punctual.source_lacks(t.tab, s.definition -> 'columns' ->> 'status', w.word) as l (lack)
+   where s.name = src and t.tab is not null
+     and punctual.source_type(t.tab, s.definition -> 'columns' ->> 'status') is not null
 $$;
 
 -- Whether a CHECK of this column alone takes a word.
@@ -361,6 +391,34 @@ begin
                          pg_catalog.pg_get_expr(k.conbin, k.conrelid), word, punctual.source_type(tab, col), col)
              from pg_catalog.pg_constraint k where k.oid = its_check) into takes;
   return takes;
+end
+$$;
+
+-- Adds to a table that a preset has made what it refers to, as far as that is there: its column, the other table, and
+-- what happens when a row of that is deleted. And on Supabase, which serves every table to the role anon, row level
+-- security.
+create or replace function punctual.refer(made text, refers jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  tab constant regclass := to_regclass(made);
+  wanted record;
+begin
+  for wanted in
+    select r.value ->> 0 as col, c.oid::regclass as target, r.value ->> 2 as on_delete
+      from jsonb_array_elements(refers) r
+      join pg_catalog.pg_class t on t.oid = tab
+      join pg_catalog.pg_class c on c.relnamespace = t.relnamespace and c.relname = r.value ->> 1 and c.relkind in ('r', 'p')
+     where pg_catalog.has_table_privilege(c.oid, 'references')
+       and exists (select from pg_catalog.pg_constraint k
+                     join pg_catalog.pg_attribute a on a.attrelid = c.oid and k.conkey = array[a.attnum]
+                    where k.conrelid = c.oid and k.contype in ('p', 'u') and a.attname = 'id' and a.atttypid = 'uuid'::regtype)
+  loop
+    execute format('alter table %s add foreign key (%I) references %s (id) on delete %s',
+                   tab, wanted.col, wanted.target, wanted.on_delete);
+  end loop;
+  if exists (select from pg_catalog.pg_roles r where r.rolname = 'anon') then
+    execute format('alter table %s enable row level security', tab);
+  end if;
 end
 $$;
 
@@ -393,10 +451,10 @@ begin
   -- Its messages were made by the former description.
   if known.name is not null
      and (not known.pending <@ pending
-          or (known.schema_name, known.table_name, known.definition -> 'number_from',
+          or (known.schema_name, known.table_name, known.definition -> 'number_from', known.definition -> 'unless_record_of',
               (known.definition -> 'columns') - array(select w.name from punctual.source_written() w))
              is distinct from
-             (in_schema, described ->> 'table', described -> 'number_from',
+             (in_schema, described ->> 'table', described -> 'number_from', described -> 'unless_record_of',
               columns - array(select w.name from punctual.source_written() w)))
   then
     wrong := wrong || format('it follows %2$I.%3$I by other columns that are read, or by words for rows that are to be sent which '
@@ -511,12 +569,20 @@ declare
 begin
   perform set_config('punctual.writer', '', true), set_config('punctual.from_source', 'on', true);
   select * into it from punctual.sources s where s.name = src;
-  if not found and to_regprocedure(format('punctual.%I()', 'source__' || src || '_numbers')) is not null then
-    -- Ended, but for `unfollow_numbers`.
+  if not found and exists (select from pg_catalog.pg_proc p
+                            where p.pronamespace = 'punctual'::regnamespace
+                              and p.proname ~ format('^source__%s_(numbers|record_[0-9]+)$', src)) then
+    -- Ended, but for `unfollow_numbers` and `unfollow_records`.
     return;
   elsif not found then
     raise exception using errcode = 'PU001', message = format('there is no source %s; followed are: %s', src,
       coalesce((select string_agg(s.name, ', ' order by s.name) from punctual.sources s), 'none'));
+  end if;
+  select count(*) into n from punctual.sources s where s.definition ->> 'unless_record_of' = src;
+  if n > 0 then
+    raise exception using errcode = 'PU001', message = format(
+      'the source %s leaves out the records of %s: punctual migrate --unfollow that one first',
+      (select min(s.name) from punctual.sources s where s.definition ->> 'unless_record_of' = src), src);
   end if;
   tab := to_regclass(format('%I.%I', it.schema_name, it.table_name));
   if tab is not null then
@@ -555,7 +621,7 @@ end
 $$;
 
 revoke execute on function punctual.follow(jsonb), punctual.unfollow(text), punctual.follow_numbers(text),
-                           punctual.unfollow_numbers(text)
+                           punctual.unfollow_numbers(text), punctual.refer(text, jsonb)
   from PUBLIC;
 
 -- Of this source, as source_fill_text has them.

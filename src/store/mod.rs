@@ -58,7 +58,7 @@ pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces::
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};
-pub use schema::{doctor, migrate, source::SourceTable};
+pub use schema::{doctor, migrate, preset::PRESETS, preset::Preset, source::SourceTable};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};

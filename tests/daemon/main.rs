@@ -39,6 +39,7 @@ mod pauses;
 mod planned;
 mod policy;
 mod prepared;
+mod presets;
 mod proxy;
 mod push;
 mod push_service;

@@ -129,9 +129,12 @@ fn has_code(text: &str) -> bool {
         .any(is_code)
 }
 
-/// Names in Twilio's words that users write: the column and the settings.
+/// Names in Twilio's words that users write: columns, those of presets too, and the settings.
 const FIXED: &[&str] = &[
     "twilio_sid",
+    "twilio_status",
+    "twilio_error_code",
+    "twilio_error_message",
     "TWILIO_",
     "SMS_FROM_NUMBER",
     "MESSAGING_SERVICE_SID",

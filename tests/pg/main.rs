@@ -52,6 +52,7 @@ mod parts;
 mod pauses;
 mod people;
 mod plans;
+mod presets;
 mod push;
 mod quarantine;
 mod rates;

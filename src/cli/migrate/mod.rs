@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{output, session};
 use crate::config::{self, Sources};
-use crate::store::Migrator;
+use crate::store::{Migrator, PRESETS, Preset};
 
 /// Create or update the tables and triggers in the database; safe to repeat.
 #[derive(Debug, clap::Args)]
@@ -41,9 +41,21 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["print", "supabase", "role", "rls", "json"])]
     unfollow: Option<String>,
 
+    /// Also create the tables of an app that is known, where they are missing, and follow them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["supabase", "unfollow"], value_parser = preset)]
+    preset: Option<&'static Preset>,
+
     /// Print JSON
     #[arg(long, conflicts_with_all = ["print", "supabase"])]
     json: bool,
+}
+
+/// The preset of this name.
+fn preset(name: &str) -> Result<&'static Preset, String> {
+    Preset::named(name).ok_or_else(|| {
+        let all: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+        format!("there is no such preset; there are: {}", all.join(", "))
+    })
 }
 
 /// Whose rows users may see and change.
@@ -54,7 +66,9 @@ enum Rls {
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
-    let migrator = Migrator::embedded().following(config::source_tables(sources)?);
+    let migrator = Migrator::embedded()
+        .following(config::source_tables(sources)?)
+        .with_preset(args.preset);
     if args.print {
         config::app_schema(sources)?.choose();
         return output::print(&migrator.print());
@@ -89,7 +103,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             "applied": report.applied,
             "triggers": report.triggers,
             "indexes": report.indexes,
+            "tables": report.tables,
             "sources": report.sources,
+            "notes": report.notes,
             "granted": granted,
             "supabase_repair": report.supabase_repair,
         });
@@ -101,6 +117,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     for index in &report.indexes {
         let _ = writeln!(text, "built {index}");
+    }
+    for table in &report.tables {
+        let _ = writeln!(text, "created the table {table}");
     }
     for source in &report.sources {
         let _ = writeln!(text, "follows the source {source}");
@@ -117,6 +136,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     if text.is_empty() {
         text.push_str("nothing to do: the schema is up to date\n");
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
     }
     output::print(&text)
 }

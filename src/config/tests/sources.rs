@@ -40,6 +40,43 @@ fn words_that_are_not_given_are_those_of_the_nearest_outcome() {
     );
 }
 
+/// A second table, with a row for each of its rows.
+const RECORD: &str = "
+[[source.record]]
+table = 'texts'
+key = 'id'
+named_by = 'text_id'
+names = { column = 'about', field = 'reminder' }
+only = { column = 'kind', value = 'sms' }
+[source.record.columns]
+status = 'state'
+[source.record.words]
+pending = ['new']
+sent = 'sent'
+failed = 'failed'
+cancelled = 'ended'
+";
+
+#[test]
+fn records_of_a_source_are_found_in_one_way_at_least() {
+    let both = format!("{SOURCE}{RECORD}");
+    let shown = load(&both, REQUIRED).unwrap().to_toml();
+    let again = load(&shown.replace("\"***\"", "\"postgres://a@b/c\""), &[]);
+    let source = &load(&both, REQUIRED).unwrap().sources;
+    assert_eq!(again.unwrap().sources, *source);
+    let names = "names = { column = 'about', field = 'reminder' }\n";
+    file(&both.replace(names, ""), Ok("named_by = \"text_id\""));
+    let without = both
+        .replace(names, "")
+        .replace("named_by = 'text_id'\n", "");
+    file(&without, Err("a record needs names or named_by"));
+    let of_a_preset = SOURCE.replace(
+        "name = 'reminders'",
+        "name = 'reminders'\npreset = 'buildos'",
+    );
+    file(&of_a_preset, Err("unknown field `preset`"));
+}
+
 #[test]
 fn what_is_wrong_with_a_source_names_it() {
     for (from, to, expected) in [

@@ -2,6 +2,7 @@
 //! a table may be large, and an index may be missing.
 
 mod finding;
+mod sources;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -15,6 +16,7 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
 pub use finding::{Finding, Level};
+pub use sources::sources;
 
 static SESSION: &Sql = sql!("sql/doctor_session.sql");
 static BY_KEY: &Sql = sql!("sql/doctor_by_key.sql");
@@ -27,7 +29,6 @@ static DEFINERS: &Sql = sql!("sql/doctor_definers.sql");
 static COLUMNS: &Sql = sql!("sql/doctor_columns.sql");
 static DAEMON_ROLES: &Sql = sql!("sql/doctor_daemon_roles.sql");
 static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
-static SOURCES: &Sql = sql!("sql/doctor_sources.sql");
 static ROWS: &Sql = sql!("sql/doctor_rows.sql");
 static FAILED: &Sql = sql!("sql/doctor_failed.sql");
 static NEXT: &Sql = sql!("sql/doctor_next.sql");
@@ -168,11 +169,6 @@ pub async fn rows(client: &Client, sender: Option<&str>) -> Vec<Finding> {
     let mut findings = ask(client, "rows", ROWS, &[&sender]).await;
     findings.extend(ask(client, "failed", FAILED, &[]).await);
     findings
-}
-
-/// Source tables, with the names of those in the settings. Needs the schema.
-pub async fn sources(client: &Client, names: Option<&[String]>) -> Vec<Finding> {
-    ask(client, "source tables", SOURCES, &[&names]).await
 }
 
 /// One of the next messages.

@@ -80,6 +80,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "retention",
     "rpc",
     "scheduled_messages",
+    "source_records",
     "source_setup",
     "sources",
     "suppressions",

@@ -18,6 +18,7 @@ use tokio_postgres::Client;
 use super::files;
 use crate::store::SourceTable;
 use crate::store::app_schema::placed;
+use crate::store::schema::preset::Preset;
 use crate::store::session::dsn::Dsn;
 
 mod apply;
@@ -25,6 +26,7 @@ mod elsewhere;
 mod error;
 pub(in crate::store) mod indexes;
 mod parts;
+mod presets;
 pub mod progress;
 mod record;
 pub(in crate::store) mod role;
@@ -101,6 +103,8 @@ pub struct Migrator<'a> {
     takes_over: bool,
     /// The source tables that are followed.
     sources: Vec<SourceTable>,
+    /// The preset whose tables are made and followed.
+    preset: Option<&'static Preset>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,8 +122,12 @@ pub struct Report {
     pub triggers: Vec<String>,
     /// The indexes built beside the app's writes, on tables too large for a migration to do it.
     pub indexes: Vec<String>,
+    /// The tables of a preset that were created.
+    pub tables: Vec<String>,
     /// The source tables that are followed from now on, or of which rows were missing, in words.
     pub sources: Vec<String>,
+    /// What may be wrong with source tables, in words.
+    pub notes: Vec<String>,
     /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
     /// before the baseline on record.
     pub supabase_repair: Option<String>,
@@ -167,19 +175,8 @@ impl<'a> Migrator<'a> {
             program: PROGRAM,
             takes_over: false,
             sources: Vec::new(),
+            preset: None,
         })
-    }
-
-    /// The same, with these source tables.
-    #[must_use]
-    pub fn following(self, sources: Vec<SourceTable>) -> Self {
-        Self { sources, ..self }
-    }
-
-    /// Ends that a source table is followed.
-    pub async fn unfollow(&self, dsn: &Dsn, name: &str) -> Result<(), MigrateError> {
-        self.in_session(dsn, async |client| sources::unfollow(client, name).await)
-            .await
     }
 
     /// The same as a program of this number has them.
@@ -255,6 +252,7 @@ impl<'a> Migrator<'a> {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.text().trim_end());
         }
+        presets::print(self.preset, &mut text);
         text
     }
 

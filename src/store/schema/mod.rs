@@ -5,4 +5,5 @@ pub mod doctor;
 pub(in crate::store) mod faults;
 mod files;
 pub mod migrate;
+pub(in crate::store) mod preset;
 pub(in crate::store) mod source;

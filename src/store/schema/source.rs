@@ -14,11 +14,17 @@ const NAME_MAX: usize = 30;
 pub struct SourceTable {
     /// What people and the database call it.
     pub name: String,
+    /// The preset that it is of; `None`: the settings have it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub(super) preset: Option<String>,
     /// The schema of the table; `None`: that of the app's tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// The table.
     pub table: String,
+    /// The source whose records are in this table too: these are no messages of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unless_record_of: Option<String>,
     /// Another table, which has the numbers of users; `None`: its column has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_from: Option<NumberFrom>,
@@ -26,6 +32,9 @@ pub struct SourceTable {
     pub columns: SourceColumns,
     /// The words of its column for the status.
     pub words: SourceWords,
+    /// Other tables, with a row for each of its rows, to which outcomes are written too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    record: Vec<SourceRecord>,
 }
 
 /// The table with the numbers of users.
@@ -90,6 +99,67 @@ pub struct SourceColumns {
     attempts: Option<String>,
 }
 
+/// Another table, with a row for each row of the source: that says whose it is, or is named by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceRecord {
+    /// Its schema; `None`: that of the app's tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    table: String,
+    key: String,
+    /// The column of the source with its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    named_by: Option<String>,
+    /// Where it has the key of the row of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<Names>,
+    /// Only these of its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    only: Option<Only>,
+    /// The names of its columns that are written.
+    columns: RecordColumns,
+    /// The words of its column for the status. Those of `pending` are overwritten.
+    words: SourceWords,
+}
+
+/// A field in a column of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    column: String,
+    field: String,
+}
+
+/// The value of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Only {
+    column: String,
+    value: String,
+}
+
+/// The names of the columns of a record that outcomes are written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordColumns {
+    status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempts: Option<String>,
+}
+
 /// The words of its column for the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,20 +183,19 @@ pub struct SourceWords {
 impl SourceTable {
     /// With the words that were not given. The error says what is wrong.
     pub fn complete(mut self) -> Result<Self, String> {
-        let words = &mut self.words;
-        words.delivered.get_or_insert_with(|| words.sent.clone());
-        words
-            .unconfirmed
-            .get_or_insert_with(|| words.failed.clone());
+        self.words.complete()?;
+        for record in &mut self.record {
+            record.words.complete()?;
+            if record.names.is_none() && record.named_by.is_none() {
+                return Err("a record needs names or named_by, by which it is found".to_owned());
+            }
+        }
         let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         let is_name = self.name.starts_with(|c: char| c.is_ascii_lowercase())
             && self.name.len() <= NAME_MAX
             && self.name.bytes().all(is_inside);
         if !is_name {
             return Err("name must be up to 30 of a-z, 0-9 and _, a letter first".to_owned());
-        }
-        if self.words.pending.is_empty() {
-            return Err("words.pending must have a word".to_owned());
         }
         if self.columns.number.is_some() == self.number_from.is_some() {
             return Err("it needs either columns.number or number_from".to_owned());
@@ -137,10 +206,27 @@ impl SourceTable {
         Ok(self)
     }
 
+    /// How many records it has.
+    pub(super) fn records(&self) -> usize {
+        self.record.len()
+    }
+
     /// Names that are used twice: each table and each name is for one source.
     pub(crate) fn twice(all: &[Self]) -> Option<&str> {
         let mut seen = HashSet::new();
         let twice = all.iter().find(|one| !seen.insert(one.name.as_str()));
         twice.map(|one| one.name.as_str())
+    }
+}
+
+impl SourceWords {
+    /// Adds those that were not given.
+    fn complete(&mut self) -> Result<(), String> {
+        self.delivered.get_or_insert_with(|| self.sent.clone());
+        self.unconfirmed.get_or_insert_with(|| self.failed.clone());
+        if self.pending.is_empty() {
+            return Err("words.pending must have a word".to_owned());
+        }
+        Ok(())
     }
 }

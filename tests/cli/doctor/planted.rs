@@ -179,6 +179,20 @@ pub(super) const MISTAKES: &[Mistake] = &[
         "1 outcomes could not be written, the latest reason: refused",
         "correct the table",
     ),
+    db(
+        followed!("alter table reminders add constraint known check (stage <> 'taken')"),
+        "source words",
+        "warn",
+        "the constraint known refuses the word 'taken'",
+        "change the constraint",
+    ),
+    db(
+        "create table scheduled_sms_messages (id uuid primary key)",
+        "source presets",
+        "warn",
+        "no message follows the rows of scheduled_sms_messages",
+        "punctual migrate --preset",
+    ),
     // The settings.
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=disable")], "encryption", "bad", "sslmode=disable to another host", "verify-full"),
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can make the connection unencrypted", "verify-full"),

@@ -67,10 +67,23 @@ pub enum MigrateError {
         /// The schema.
         schema: String,
     },
+    /// A preset follows a table `scheduled_messages`, and Punctual's would be in the same schema.
+    #[error(
+        "the preset {preset} follows {schema}.scheduled_messages, so Punctual's own tables must be in another schema; \
+         nothing was changed. Set PUNCTUAL_SCHEMA to a name of your choice, here and for every daemon, for example \
+         PUNCTUAL_SCHEMA=punctual_app"
+    )]
+    OwnSchema {
+        /// The preset.
+        preset: &'static str,
+        /// The schema of the app's tables.
+        schema: &'static str,
+    },
     /// The app's table is not in the schema of the settings, and there is one in another.
     #[error(
         "the schema {schema} has no table scheduled_messages, and the schema {other} has one; nothing was changed. If \
-         that is the app's, set PUNCTUAL_SCHEMA={other}. If it is not, create {schema}.scheduled_messages (id uuid \
+         that is the app's, set PUNCTUAL_SCHEMA={other}, or, if it has other columns, describe it as a [[source]] in \
+         punctual.toml (or run `punctual migrate --preset campaign`). If it is not, create {schema}.scheduled_messages (id uuid \
          primary key default gen_random_uuid(), to_number text not null, body text not null, scheduled_at timestamptz \
          not null, status text not null default 'pending') first, then run `punctual migrate` again"
     )]

@@ -8,8 +8,8 @@ use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
 use super::{
-    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, role, sources,
-    take_over,
+    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, presets, role,
+    sources, take_over,
 };
 use crate::clock::Stopwatch;
 use crate::store::schema::files::SHAPE;
@@ -25,9 +25,20 @@ pub(super) async fn all(
 ) -> Result<Report, MigrateError> {
     // Not unlocked: the lock ends with the session, which ends with the run.
     take_turn(client).await?;
-    elsewhere::check(client).await?;
-    shape(client).await?;
     let mut report = Report::default();
+    // The tables of one with a schema of its own are known to be followed only when they are there.
+    let (apart, with_others) = match migrator.preset {
+        Some(preset) if preset.schema.is_some() => (Some(preset), None),
+        other => (None, other),
+    };
+    if let Some(preset) = apart {
+        elsewhere::make_schema(client, preset).await?;
+        report.tables = presets::make(client, preset).await?;
+    }
+    if elsewhere::check(client, &presets::wanted(migrator)).await? {
+        elsewhere::make_table(client).await?;
+    }
+    shape(client).await?;
     if migrator.takes_over && take_over::is_needed(client).await? {
         let parts = take_over::all(migrator, client).await?;
         progress(Step::File {
@@ -52,7 +63,14 @@ pub(super) async fn all(
         .collect();
     each(migrator, client, &parts, progress, &mut report).await?;
     report.indexes = indexes::build(client, progress).await?;
-    report.sources = sources::follow(client, &migrator.sources, progress).await?;
+    if let Some(preset) = with_others {
+        report.tables = presets::make(client, preset).await?;
+    }
+    let all = presets::sources_of(client, migrator).await?;
+    report.sources = sources::follow(client, &all, progress).await?;
+    if !all.is_empty() {
+        report.notes = sources::notes(client).await?;
+    }
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
@@ -118,7 +136,7 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
             file: file.to_owned(),
         })
     };
-    elsewhere::check(client).await?;
+    elsewhere::check(client, &migrator.sources).await?;
     if !record::is_there(client).await? {
         return lacks("its first migration");
     }
@@ -142,7 +160,10 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     let changed: Vec<File<'_>> = record::changed(migrator, client, Purpose::Start).await?;
     match changed.first() {
         Some(file) => lacks(file.name),
-        None => sources::check(client, &migrator.sources).await,
+        None => {
+            sources::check(client, &migrator.sources).await?;
+            sources::check(client, &presets::followed(client).await?).await
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use tokio_postgres::Client;
 
 use super::apply::{Part, apply};
 use super::progress::Step;
-use super::{File, MigrateError, PAUSE_MIN, PROGRAM};
+use super::{File, MigrateError, Migrator, PAUSE_MIN, PROGRAM};
 use crate::store::SourceTable;
+use crate::store::dsn::Dsn;
 
 /// Rows that were there before which are followed in one transaction.
 const ROWS: i32 = 1_000;
@@ -22,6 +23,20 @@ const OUTCOMES: File<'static> = File {
     sql: assembled!("../sql/source_outcomes.sql"),
 };
 
+impl Migrator<'_> {
+    /// The same, with these source tables.
+    #[must_use]
+    pub fn following(self, sources: Vec<SourceTable>) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// Ends that a source table is followed.
+    pub async fn unfollow(&self, dsn: &Dsn, name: &str) -> Result<(), MigrateError> {
+        self.in_session(dsn, async |client| unfollow(client, name).await)
+            .await
+    }
+}
+
 /// Follows each of them; returns those for which there was something to do, in words.
 pub(super) async fn follow(
     client: &Client,
@@ -33,13 +48,18 @@ pub(super) async fn follow(
         let is_new = !is_followed(client, source).await?;
         progress(Step::Index { name: &source.name });
         apply(client, &[Part::unrecorded(OUTCOMES)], PROGRAM).await?;
-        let sql = format!("select punctual.follow({}::jsonb)", literal(&json(source)));
+        let sql = following(source);
         let file = File {
             name: &source.name,
             sql: &sql,
         };
         apply(client, &[Part::unrecorded(file)], PROGRAM).await?;
-        numbers(client, &source.name, "follow_numbers").await?;
+        call(client, &source.name, "follow_numbers(", "").await?;
+        for nth in 1..=source.records() {
+            let last = format!(", {nth}");
+            call(client, &source.name, "follow_record(", &last).await?;
+        }
+        indexes(client, progress).await?;
         let rows = fill(client, &source.name).await?;
         if is_new || rows > 0 {
             done.push(format!(
@@ -51,19 +71,64 @@ pub(super) async fn follow(
     Ok(done)
 }
 
-/// Ends that one is followed.
-pub(super) async fn unfollow(client: &Client, name: &str) -> Result<(), MigrateError> {
-    let sql = format!("select punctual.unfollow({})", literal(name));
-    let file = File { name, sql: &sql };
-    apply(client, &[Part::unrecorded(file)], PROGRAM).await?;
-    numbers(client, name, "unfollow_numbers").await
+/// The statement that follows one.
+pub(super) fn following(source: &SourceTable) -> String {
+    format!("select punctual.follow({}::jsonb)", literal(&json(source)))
 }
 
-/// The triggers on the table with the numbers: in a transaction of their own, for the same reason.
-async fn numbers(client: &Client, name: &str, function: &str) -> Result<(), MigrateError> {
-    let sql = format!("select punctual.{function}({})", literal(name));
+/// What may be wrong with those that are followed.
+pub(super) async fn notes(client: &Client) -> Result<Vec<String>, MigrateError> {
+    let rows = client
+        .query(sql!("../sql/source_notes.sql").text(), &[])
+        .await;
+    let rows = rows.map_err(MigrateError::Record)?;
+    rows.iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .map_err(MigrateError::Record)
+}
+
+/// Ends that one is followed.
+async fn unfollow(client: &Client, name: &str) -> Result<(), MigrateError> {
+    call(client, name, "unfollow(", "").await?;
+    call(client, name, "unfollow_numbers(", "").await?;
+    call(client, name, "unfollow_records(", "").await
+}
+
+/// Calls a function of the database with the name of a source: in a transaction of its own, because no other may lock
+/// two tables of the app.
+async fn call(client: &Client, name: &str, function: &str, last: &str) -> Result<(), MigrateError> {
+    let sql = format!("select punctual.{function}{}{last})", literal(name));
     let file = File { name, sql: &sql };
     apply(client, &[Part::unrecorded(file)], PROGRAM).await
+}
+
+/// Builds the indexes by which records are found, beside the app's writes.
+async fn indexes(
+    client: &Client,
+    progress: &(dyn Fn(Step<'_>) + Sync),
+) -> Result<(), MigrateError> {
+    let sql = sql!("../sql/source_indexes.sql").text();
+    let rows = client.query(sql, &[]).await;
+    for row in rows.map_err(MigrateError::Record)? {
+        let read = || Ok((row.try_get("name")?, row.try_get("is_left")?));
+        let (index, is_left): (String, bool) = read().map_err(MigrateError::Record)?;
+        let read = || Ok((row.try_get("removal")?, row.try_get("build")?));
+        let (removal, build): (String, String) = read().map_err(MigrateError::Record)?;
+        progress(Step::Index { name: &index });
+        tracing::info!(
+            index,
+            "building an index concurrently; it waits for older transactions"
+        );
+        for statement in is_left.then_some(removal).into_iter().chain([build]) {
+            let done = client.batch_execute(&statement).await;
+            done.map_err(|source| MigrateError::Index {
+                index: index.clone(),
+                source,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether all are followed as they are described here.
@@ -78,7 +143,10 @@ pub(super) async fn check(client: &Client, sources: &[SourceTable]) -> Result<()
     Ok(())
 }
 
-async fn is_followed(client: &Client, source: &SourceTable) -> Result<bool, MigrateError> {
+pub(super) async fn is_followed(
+    client: &Client,
+    source: &SourceTable,
+) -> Result<bool, MigrateError> {
     let sql = sql!("../sql/source_definition.sql").text();
     let row = client.query_opt(sql, &[&source.name]).await;
     let Some(row) = row.map_err(MigrateError::Record)? else {
@@ -128,7 +196,7 @@ fn json(source: &SourceTable) -> String {
 }
 
 /// A text as an expression: in digits, so that nothing in it is taken for something else.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let hex = text.bytes().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");

@@ -1,9 +1,10 @@
 -- source ─▶ missing, writers
 -- Source tables: whether their changes arrive, who may send by writing to them, who else sends their rows, and which
 -- outcomes could not be written: one row per check, as in doctor_server.sql.
--- $1 the names in the settings; null: these are not known
+-- $1 the names in the settings; null: these are not known  $2 presets  $3 the schemas (null: the app's)  $4 and the
+-- names of their source tables
 with source as (
-  select s.name, s.definition ? 'number_from' as has_numbers, to_regclass(format('%I.%I', s.schema_name, s.table_name))::oid as tab,
+  select s.name, s.definition ? 'number_from' as has_numbers, s.definition ? 'preset' as of_preset, to_regclass(format('%I.%I', s.schema_name, s.table_name))::oid as tab,
          format('%I.%I', s.schema_name, s.table_name) as title
     from punctual.sources s
 ), missing as (
@@ -21,6 +22,14 @@ with source as (
    where s.has_numbers
      and 4 > (select count(*) from pg_catalog.pg_trigger t
                where t.tgname like 'punctual\_numbers\_' || s.name || '\_%' and t.tgenabled in ('O', 'A'))
+  union all
+  select format('%s: the trigger punctual_record_%s_%s of %s is missing or disabled', s.name, s.name, r.n, r.tab)
+    from source s
+    join punctual.sources d on d.name = s.name
+   cross join lateral punctual.source_records(d.definition) r
+   where r.record ? 'names'
+     and not exists (select from pg_catalog.pg_trigger t
+                      where t.tgrelid = r.tab and t.tgname = format('punctual_record_%s_%s', s.name, r.n) and t.tgenabled in ('O', 'A'))
   union all
   select format('scheduled_messages has the trigger %I, which is not Punctual''s', t.tgname)
     from pg_catalog.pg_trigger t
@@ -50,8 +59,22 @@ select 'source tables' as what, 'bad' as level, (select string_agg(line, '; ') f
        'its rows are not sent, or sent although they were changed: run `punctual migrate`, or punctual migrate --unfollow NAME' as remedy
 union all
 select 'source settings', 'warn',
-       (select string_agg(name, ', ' order by name) || ' is followed, and is not in the settings' from source where name <> all ($1::text[])),
+       (select string_agg(name, ', ' order by name) || ' is followed, and is not in the settings' from source
+         where name <> all ($1::text[]) and not of_preset),
        'those of the settings', 'add its [[source]] to punctual.toml, or end it: punctual migrate --unfollow NAME'
+union all
+select 'source presets', 'warn',
+       (select string_agg(format('no message follows the rows of %s', t.tab::regclass), '; ' order by t.tab::regclass::text)
+          from unnest($2::text[], $3::text[], $4::text[]) as p (preset, its_schema, its_table)
+         cross join lateral (select to_regclass(format('%I.%I', coalesce(p.its_schema, 'public'), p.its_table))::oid as tab) t
+         where t.tab is not null and t.tab <> coalesce(to_regclass('public.scheduled_messages')::oid, 0)
+           and t.tab not in (select s.tab from source s where s.tab is not null)),
+       'no table that a preset knows is left out',
+       'they are not sent by Punctual; to have them sent: punctual migrate --preset NAME, with NAME one of '
+       || array_to_string(array(select distinct unnest($2::text[])), ', ')
+union all
+select 'source words', 'warn', (select string_agg(n.note, '; ') from source s cross join lateral punctual.source_notes(s.name) as n (note)),
+       'as the tables have them', 'that statement of the app''s fails; change the constraint or the type'
 union all
 select 'source writers', 'bad',
        (select string_agg(format('%s may write %s without row level security', who, title), '; ' order by who) from writers

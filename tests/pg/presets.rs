@@ -1,0 +1,342 @@
+//! Presets: the tables of an app that is known, created where they are missing and followed where they are.
+
+use punctual::store::migrate::Report;
+use punctual::store::{Migrator, Preset};
+use uuid::Uuid;
+
+use crate::ours::{accepted, recorded, store, won};
+use crate::rows::{World, one, run, said};
+
+/// The app's tables, as its own papers have them.
+const SEED: &str = include_str!("presets/seed.sql");
+
+/// A user whose number may be texted.
+const USER: &str = "insert into users (id) values ('11111111-1111-4111-8111-111111111111');
+  insert into user_sms_preferences (user_id, phone_number, phone_verified, event_reminders_enabled, quiet_hours_start,
+                                    quiet_hours_end)
+  values ('11111111-1111-4111-8111-111111111111', '+13105550101', true, true, null, null)";
+
+fn buildos() -> Migrator<'static> {
+    Migrator::embedded().with_preset(Preset::named("buildos"))
+}
+
+async fn made(world: &World) -> Report {
+    buildos().run(world.db.dsn()).await.unwrap()
+}
+
+/// What the app inserts for a reminder that is due an hour from now; returns its id.
+async fn reminds(world: &World, text: &str) -> Uuid {
+    let sql = format!(
+        "insert into scheduled_sms_messages (user_id, message_content, message_type, calendar_event_id, event_title,
+           event_start, scheduled_for, timezone, status, generated_via)
+         values ('11111111-1111-4111-8111-111111111111', '{text}', 'event_reminder', 'google-1', 'Standup',
+                 now() + interval '75 min', now() + interval '1 h', 'America/New_York', 'scheduled', 'template')
+         returning id"
+    );
+    one(&world.user, &sql).await
+}
+
+/// The message that follows a row.
+async fn message(world: &World, key: Uuid) -> Uuid {
+    let sql = format!("select message_id from punctual.source_rows where key = '{key}'");
+    one(&world.unseen, &sql).await
+}
+
+/// The columns of a table, in their order.
+async fn columns(world: &World, table: &str) -> String {
+    let sql = format!(
+        "select string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' order by attnum)
+           from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"
+    );
+    one(&world.unseen, &sql).await
+}
+
+#[tokio::test]
+async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_nothing_to_do() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    let report = made(&world).await;
+    assert_eq!(
+        report.tables,
+        ["queue_jobs", "sms_messages", "scheduled_sms_messages"]
+    );
+    assert_eq!(
+        report.sources,
+        [
+            "buildos_scheduled: 0 rows that were there before",
+            "buildos_sms: 0 rows that were there before"
+        ]
+    );
+    assert_eq!(report.notes, Vec::<String>::new());
+    let theirs = World::new().await;
+    run(&theirs.user, SEED).await;
+    for table in ["sms_messages", "scheduled_sms_messages"] {
+        assert_eq!(columns(&world, table).await, columns(&theirs, table).await);
+    }
+    let refers = "select string_agg(conrelid::regclass || ' ' || confrelid::regclass, ', '
+                           order by conrelid::regclass::text, confrelid::regclass::text)
+                    from pg_constraint where contype = 'f'
+                     and conrelid in ('queue_jobs'::regclass, 'sms_messages'::regclass, 'scheduled_sms_messages'::regclass)";
+    assert_eq!(
+        one::<String>(&world.unseen, refers).await,
+        "queue_jobs users, scheduled_sms_messages sms_messages, scheduled_sms_messages users, sms_messages queue_jobs, \
+         sms_messages sms_templates, sms_messages users"
+    );
+
+    run(&world.user, USER).await;
+    let key = reminds(&world, "Standup in 15 min").await;
+    let id = message(&world, key).await;
+    let is = "concat_ws(' ', to_number, body, message_type, timezone, calendar_event_id, event_start is not null)";
+    assert_eq!(
+        world.get::<String>(id, is).await,
+        "+13105550101 Standup in 15 min event_reminder America/New_York google-1 t"
+    );
+    // The statements of the app's planner and of its calendar.
+    for (change, expected) in [
+        (
+            "scheduled_for = now(), message_content = 'now', updated_at = now()",
+            "pending",
+        ),
+        ("status = 'cancelled', cancelled_at = now()", "cancelled"),
+        ("status = 'scheduled'", "pending"),
+    ] {
+        run(
+            &world.user,
+            &format!("update scheduled_sms_messages set {change}"),
+        )
+        .await;
+        assert_eq!(world.status(id).await, expected);
+    }
+    let store = store(&world);
+    let claim = won(&store, &[id]).await.remove(0);
+    assert_eq!(claim.body.as_str(), "now");
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    store.write_back(10).await.unwrap();
+    let row = "select concat_ws(' ', status, sent_at is not null, twilio_sid is not null, send_attempts, last_error is null)
+                 from scheduled_sms_messages";
+    assert_eq!(one::<String>(&world.unseen, row).await, "sent t t 1 t");
+
+    // Its own sender takes rows by a word that the app's CHECK lacked.
+    let other = reminds(&world, "another").await;
+    run(
+        &world.user,
+        &format!("update scheduled_sms_messages set status = 'sending' where id = '{other}'"),
+    )
+    .await;
+    let id = message(&world, other).await;
+    assert_eq!(world.status(id).await, "cancelled");
+
+    // With and without the name of the preset, which is on record.
+    for migrator in [buildos(), Migrator::embedded()] {
+        let again = migrator.run(world.db.dsn()).await.unwrap();
+        assert_eq!(again, Report::default(), "nothing to do");
+        migrator.check(world.db.dsn()).await.unwrap();
+    }
+    run(
+        &world.unseen,
+        "update punctual.sources set words = words, definition = definition #- '{columns,sid}'
+          where name = 'buildos_scheduled'",
+    )
+    .await;
+    let error = Migrator::embedded()
+        .check(world.db.dsn())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("run `punctual migrate`"));
+    Migrator::embedded().run(world.db.dsn()).await.unwrap();
+    Migrator::embedded().check(world.db.dsn()).await.unwrap();
+
+    let printed = buildos().print();
+    for expected in [
+        "create table if not exists public.scheduled_sms_messages",
+        "select punctual.follow(",
+    ] {
+        assert!(printed.contains(expected), "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn tables_that_are_there_are_followed_as_they_are_and_words_they_lack_are_reported() {
+    let world = World::new().await;
+    run(&world.user, SEED).await;
+    run(&world.user, USER).await;
+    let key = reminds(&world, "was there before").await;
+    let shape = columns(&world, "scheduled_sms_messages").await;
+    let report = made(&world).await;
+    assert_eq!(report.tables, Vec::<String>::new());
+    assert_eq!(
+        report.sources[0],
+        "buildos_scheduled: 1 rows that were there before"
+    );
+    let lack = "buildos_scheduled, where a sender of the app's takes rows by it: the constraint \
+                scheduled_sms_messages_status_check refuses the word 'sending': drop it, and add it again so that it \
+                allows 'sending'";
+    assert_eq!(report.notes, [lack]);
+    assert_eq!(columns(&world, "scheduled_sms_messages").await, shape);
+    let id = message(&world, key).await;
+    assert_eq!(world.get::<String>(id, "body").await, "was there before");
+    let taken = "update scheduled_sms_messages set status = 'sending'";
+    let error = world.user.batch_execute(taken).await.unwrap_err();
+    assert!(said(&error).contains("23514"), "{}", said(&error));
+    assert_eq!(world.status(id).await, "pending");
+
+    // Ended, it stays so until the preset is named again.
+    let migrator = Migrator::embedded();
+    let error = migrator
+        .unfollow(world.db.dsn(), "buildos_scheduled")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("the source buildos_sms leaves out the records of buildos_scheduled"),
+        "{error}"
+    );
+    for name in ["buildos_sms", "buildos_scheduled"] {
+        migrator.unfollow(world.db.dsn(), name).await.unwrap();
+    }
+    let left = "select count(*) from (
+        select from pg_trigger where tgname like 'punctual\\_record%' or tgname like 'punctual\\_numbers%'
+        union all select from pg_class where relname like 'punctual\\_source%'
+        union all select from pg_proc where proname like 'source\\_\\_%') l";
+    assert_eq!(one::<i64>(&world.unseen, left).await, 0);
+    assert_eq!(world.tally().await, "");
+    migrator.run(world.db.dsn()).await.unwrap();
+    assert_eq!(world.tally().await, "");
+    let without = "alter table scheduled_sms_messages drop constraint scheduled_sms_messages_status_check,
+      add constraint words check (status in ('scheduled', 'sending', 'sent', 'delivered', 'failed', 'cancelled'))";
+    run(&world.user, without).await;
+    let refused = buildos().run(world.db.dsn()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the constraint words refuses the word 'queued': drop it"),
+        "{refused}"
+    );
+    assert_eq!(world.tally().await, "");
+    run(
+        &world.user,
+        "alter table scheduled_sms_messages drop constraint words",
+    )
+    .await;
+    let report = made(&world).await;
+    assert_eq!(report.notes, Vec::<String>::new());
+    assert_eq!(world.tally().await, "pending 1");
+}
+
+#[tokio::test]
+async fn a_record_is_no_message_of_its_own_whenever_it_becomes_one() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    made(&world).await;
+    run(&world.user, USER).await;
+    let store = store(&world);
+    // Not named by anything: two texts of the app's.
+    let alone = "insert into sms_messages (user_id, phone_number, message_content, status, scheduled_for, metadata)
+                 values ('11111111-1111-4111-8111-111111111111', '+13105550102', 'alone', 'scheduled', now(), null)
+                 returning id";
+    let (named, naming) = (
+        one::<Uuid>(&world.user, alone).await,
+        one::<Uuid>(&world.user, alone).await,
+    );
+    let sent: Uuid = one(&world.user, alone).await;
+    assert_eq!(world.tally().await, "pending 3");
+    let row = reminds(&world, "the text").await;
+    let link = async |record: Uuid| {
+        let sql = format!(
+            "update scheduled_sms_messages set sms_message_id = '{record}' where id = '{row}'"
+        );
+        world.user.batch_execute(&sql).await
+    };
+    link(named).await.unwrap();
+    assert_eq!(world.tally().await, "pending 3", "the row's, and two");
+    let names = format!(
+        "update sms_messages set metadata = jsonb_build_object('scheduled_sms_id', '{row}') where id = '{naming}'"
+    );
+    run(&world.user, &names).await;
+    assert_eq!(world.tally().await, "pending 2");
+    for record in [named, naming] {
+        let change = format!(
+            "update sms_messages set message_content = 'x', status = 'scheduled' where id = '{record}'"
+        );
+        run(&world.user, &change).await;
+    }
+    assert_eq!(world.tally().await, "pending 2");
+
+    // One that is being sent, and one that was.
+    let claim = won(&store, &[message(&world, sent).await]).await.remove(0);
+    for _ in 0..2 {
+        let error = link(sent).await.unwrap_err();
+        assert!(said(&error).contains("PT409"), "{}", said(&error));
+        recorded(&store, &[accepted(&claim)]).await;
+    }
+    store.write_back(10).await.unwrap();
+    let status = async |id: Uuid| {
+        one::<String>(
+            &world.unseen,
+            &format!("select status::text from sms_messages where id = '{id}'"),
+        )
+        .await
+    };
+    assert_eq!(status(sent).await, "sent");
+
+    // A record that is locked is written later; what the app alone knows is left.
+    let holder = world.db.client().await;
+    run(
+        &holder,
+        &format!("begin; select from sms_messages where id = '{named}' for update"),
+    )
+    .await;
+    run(
+        &world.user,
+        &format!("update sms_messages set status = 'undelivered' where id = '{naming}'"),
+    )
+    .await;
+    run(
+        &world.user,
+        "update scheduled_sms_messages set scheduled_for = now()",
+    )
+    .await;
+    let claim = won(&store, &[message(&world, row).await]).await.remove(0);
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    store.write_back(10).await.unwrap();
+    let of_row = "select status from scheduled_sms_messages";
+    assert_eq!(one::<String>(&world.unseen, of_row).await, "sent");
+    run(&holder, "commit").await;
+    assert_eq!(status(named).await, "scheduled");
+    let due = "update punctual.source_writes set next_attempt_at = now()";
+    run(&world.unseen, due).await;
+    store.write_back(10).await.unwrap();
+    assert_eq!(status(named).await, "sent");
+    assert_eq!(status(naming).await, "undelivered");
+
+    // A job that comes after the outcome.
+    let job = format!(
+        "insert into queue_jobs (user_id, job_type, metadata)
+         select '11111111-1111-4111-8111-111111111111', t::queue_type, jsonb_build_object('scheduled_sms_id', '{row}')
+           from unnest(array['send_sms', 'other']) t"
+    );
+    run(&world.user, &job).await;
+    store.write_back(10).await.unwrap();
+    let jobs =
+        "select string_agg(job_type || ' ' || status, ', ' order by job_type) from queue_jobs";
+    assert_eq!(
+        one::<String>(&world.unseen, jobs).await,
+        "send_sms completed, other pending"
+    );
+
+    // What the app's worker takes by its row is its own, and its job stays for it.
+    let theirs: Uuid = one(&world.user, alone).await;
+    let job = format!(
+        "insert into queue_jobs (user_id, job_type, metadata)
+         values ('11111111-1111-4111-8111-111111111111', 'send_sms', '{{\"message_id\": \"{theirs}\"}}');
+         update sms_messages set status = 'queued' where id = '{theirs}'"
+    );
+    run(&world.user, &job).await;
+    let id = message(&world, theirs).await;
+    assert_eq!(world.status(id).await, "cancelled");
+    store.write_back(10).await.unwrap();
+    let of_job =
+        format!("select status::text from queue_jobs where metadata ->> 'message_id' = '{theirs}'");
+    assert_eq!(one::<String>(&world.unseen, &of_job).await, "pending");
+    assert_eq!(status(theirs).await, "queued");
+    let left: i64 = one(&world.unseen, "select count(*) from punctual.source_writes").await;
+    assert_eq!(left, 0);
+}
