@@ -11,6 +11,7 @@ use crate::live_app::{dsn_as, role};
 use crate::ours::{accepted, claim, record, recorded, store, won};
 use crate::rows::{World, one, refused, run, said};
 
+mod races;
 mod setup;
 
 /// A table of the app's, with an enum of its own words.
