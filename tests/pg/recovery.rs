@@ -86,7 +86,7 @@ async fn a_row_at_which_another_attempt_is_open_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_was_permitted_after_an_uncertain_attempt_and_never_began_is_given_back() {
+async fn what_was_permitted_after_an_uncertain_attempt_and_never_began_is_released() {
     let world = World::new().await;
     let store = store(&world);
     for (permit, becomes) in [("null", "sending"), ("'resend'", "pending")] {

@@ -53,7 +53,7 @@ impl World {
     }
 
     /// It is recorded for another message, with the same text to the same number, of which the provider took nothing:
-    /// what a restore has lost of equal messages, nothing can tell apart. The recipient has each text as often as there
+    /// what a restore has lost of equal messages is the same for each. The recipient has each text as often as there
     /// are messages with it.
     fn is_of_a_twin(&self, taken: &Taken) -> bool {
         let is_its =
