@@ -15,7 +15,7 @@ const page = await context.newPage();
 const wrong = [];
 page.on("pageerror", (error) => wrong.push(error.message));
 // What the browser says of its own when nobody answers, there is no such message, or an act is refused, is no fault of the page.
-const OWN = /net::ERR_|status of (400|404|409|502)/;
+const OWN = /net::ERR_|status of (400|401|404|409|502)/;
 page.on("console", (message) => message.type() === "error" && !OWN.test(message.text()) && wrong.push(message.text()));
 const foreign = [];
 page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
@@ -24,6 +24,10 @@ page.on("request", (request) => { if (request.method() === "POST") posted.push(r
 // A request that is held, and what lets it go on.
 let held;
 let release;
+
+// To see what is edited without a build: the page's files as they are in this directory.
+const assets = process.env.BROWSER_ASSETS;
+if (assets) await context.route("**/assets/*", (route) => route.fulfill({ path: `${assets}/${new URL(route.request().url()).pathname.split("/").pop()}` }));
 
 const AMPLE = { timeout: 30_000 };
 const row = (id) => `#list-rows tr[data-id="${id}"]`;
@@ -210,6 +214,24 @@ const commands = {
     }));
     return busy.join(" ");
   },
+  /** What the browser takes of a core for so many seconds, in percent: each kind of its processes, and the page's own thread. */
+  async cost(seconds) {
+    const whole = await browser.newBrowserCDPSession();
+    const own = await context.newCDPSession(page);
+    await own.send("Performance.enable");
+    const used = async () => {
+      const sums = {};
+      for (const { type, cpuTime } of (await whole.send("SystemInfo.getProcessInfo")).processInfo) sums[type] = (sums[type] || 0) + cpuTime;
+      const { metrics } = await own.send("Performance.getMetrics");
+      return { ...sums, page: metrics.find(({ name }) => name === "TaskDuration").value, at: performance.now() / 1000 };
+    };
+    const before = await used();
+    await page.waitForTimeout(Number(seconds) * 1_000);
+    const after = await used();
+    await Promise.all([whole.detach(), own.detach()]);
+    const share = (kind) => (100 * (after[kind] - (before[kind] || 0))) / (after.at - before.at);
+    return Object.keys(after).filter((kind) => kind !== "at").map((kind) => `${kind}=${share(kind).toFixed(2)}`).join(" ");
+  },
   async picture(path, width, scheme) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width: Number(width), height: 900 });
@@ -280,21 +302,25 @@ const commands = {
     await page.goto(context.home + path);
     await page.evaluate(() => { window.opened = true; });
   },
-  /** What axe-core finds in the page as it is, in this scheme, and whether it fits the width. */
-  async looks(scheme, width) {
+  /** What axe-core finds in the page as it is, in this scheme, and whether it fits the width. Its picture has this name. */
+  async looks(scheme, width, name) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width: Number(width), height: 900 });
+    // Where its parts are by now, and not on the way there.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
     const { violations } = await page.evaluate(() => window.axe.run());
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     const cut = await page.evaluate(() => [...document.querySelectorAll("#list td, #campaigns td, .whom > *, .bubble")].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent));
-    const name = process.env.BROWSER_PICTURES;
-    if (name) await page.screenshot({ path: `${name}/${(context.shot = (context.shot || 0) + 1)}-${scheme}-${width}.png` });
+    const cropped = await page.evaluate(() => [...document.querySelectorAll("button, h1, h2, dd, dt, label, summary, .lamp")].filter((node) => node.checkVisibility() && !node.closest(".unseen") && node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflow !== "visible").map((node) => node.textContent));
+    const folder = process.env.BROWSER_PICTURES;
+    const isDialog = await page.evaluate(() => Boolean(document.querySelector("dialog[open]")));
+    if (folder) await page.screenshot({ path: `${folder}/${name}-${width.padStart(4, "0")}-${scheme}.png`, fullPage: !isDialog });
     await page.setViewportSize({ width: 1440, height: 900 });
     await page.emulateMedia({ colorScheme: "light" });
     if (violations.length > 0) throw new Error(violations.map((v) => `${v.id} ${v.nodes.map((n) => n.html.slice(0, 100)).join(" ")}`).join(" | "));
     if (over > 0) throw new Error(`${over} px too wide at ${width}`);
-    if (cut.length > 0) throw new Error(`cut off at ${width}: ${cut.join(" | ")}`);
+    if (cut.length + cropped.length > 0) throw new Error(`cut off at ${width}: ${[...cut, ...cropped].join(" | ")}`);
   },
   async clean() {
     if (!(await page.evaluate(() => window.opened))) throw new Error("the page was loaded again");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cost;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 #[path = "../daemon/daemon.rs"]
 mod daemon;
@@ -12,6 +13,7 @@ mod harness;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;
+mod states;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 #[path = "../daemon/world.rs"]
 mod world;
@@ -175,15 +177,15 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     daemon.stop().await;
 }
 
-/// The page as it is, at each width, in light and dark.
-async fn look(eyes: &mut Eyes) {
-    for (scheme, width) in [
-        ("light", "320"),
-        ("dark", "768"),
-        ("light", "1024"),
-        ("dark", "1440"),
-    ] {
-        eyes.see(&["looks", scheme, width]).await;
+/// The page as it is, at several widths, in light and dark; where pictures are taken, at each width in both.
+async fn look(eyes: &mut Eyes, name: &str) {
+    let schemes = ["light", "dark"];
+    for (n, width) in ["320", "768", "1024", "1440"].into_iter().enumerate() {
+        for scheme in schemes {
+            if scheme == schemes[n % 2] || std::env::var_os("BROWSER_PICTURES").is_some() {
+                eyes.see(&["looks", scheme, width, name]).await;
+            }
+        }
     }
 }
 
@@ -200,7 +202,7 @@ async fn pauses_one_type(world: &World, eyes: &mut Eyes) {
     eyes.see(&["shown", "#act-error:visible", "type is empty"])
         .await;
     eyes.see(&["fill", "#act [name=what]", "brief"]).await;
-    look(eyes).await;
+    look(eyes, "act-pause-type").await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&["shown", "#acted", "Paused: message type brief."])
         .await;
@@ -217,7 +219,7 @@ async fn pauses_one_type(world: &World, eyes: &mut Eyes) {
     eyes.see(&["shown", button, ""]).await;
     let why = "1 message that has expired meanwhile";
     eyes.see(&["shown", "#act-error:visible", why]).await;
-    look(eyes).await;
+    look(eyes, "act-resume-expired").await;
     eyes.see(&["press", button]).await;
     eyes.see(&["shown", "#acted", "Resumed: message type brief."])
         .await;
@@ -322,7 +324,7 @@ async fn settles(world: &World, eyes: &mut Eyes) {
         .await;
     eyes.see(&["press", "#acts [data-act=resolve]"]).await;
     eyes.see(&["fill", "#act [name=decision]", "cancel"]).await;
-    look(eyes).await;
+    look(eyes, "act-resolve").await;
     // Somebody else was faster.
     let settled = "update scheduled_messages set status = 'sent' where id = $1";
     old.execute(settled, &[&uncertain]).await.unwrap();
@@ -351,7 +353,7 @@ async fn an_operator_acts_on_the_page() {
     eyes.see(&["keys", &id, "c"]).await;
     eyes.see(&["shown", "#act-title", "Cancel 1 message?"])
         .await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-cancel-one").await;
     eyes.see(&["fill", "#act [name=by]", "Ada"]).await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&["shown", "#acted", "1 message cancelled."]).await;
@@ -373,7 +375,7 @@ async fn an_operator_acts_on_the_page() {
     ])
     .await;
     eyes.see(&["fill", "#act [name=later]", "1h"]).await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-reschedule-two").await;
     // Of what cannot be used only the first is asked; all can be tried again.
     eyes.see(&["fill", "#act [name=later]", "soon"]).await;
     eyes.see(&["press", "#act-do"]).await;
@@ -403,7 +405,7 @@ async fn an_operator_acts_on_the_page() {
     eyes.see(&["press", "#act-not"]).await;
     eyes.see(&["press", "#acts [data-act=cancel]"]).await;
     eyes.see(&["shown", "#act-do", "Cancel 43 messages"]).await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-cancel-filter").await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&["shown", "#acted", "43 messages cancelled."])
         .await;
@@ -414,13 +416,13 @@ async fn an_operator_acts_on_the_page() {
     eyes.see(&["fill", "#act [name=why]", "a wrong text"]).await;
     eyes.see(&["fill", "#act [name=until]", "2099-01-01T10:00"])
         .await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-pause-all").await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&["sees", "Paused: nothing is sent until"]).await;
     eyes.see(&["press", "#pause-all:has-text('Resume')"]).await;
     eyes.see(&["shown", "#act-sample", "by Ada: a wrong text"])
         .await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-resume-all").await;
     eyes.see(&["press", "#act-sample button"]).await;
     eyes.see(&["good"]).await;
     eyes.see(&["shown", "#acted", "Resumed: everything."]).await;
@@ -447,7 +449,7 @@ async fn an_open_page_holds_nothing_up_and_comes_back() {
     let mut eyes = Eyes::open(&login).await;
     let far = world.insert("far", 240_000).await.to_string();
     eyes.see(&["upcoming", &far]).await;
-    look(&mut eyes).await;
+    look(&mut eyes, "act-list").await;
     eyes.see(&["shown", "#acts button:enabled", "Cancel all that match"])
         .await;
 
@@ -631,7 +633,7 @@ async fn a_campaign_is_approved_on_the_page() {
         "60",
     ])
     .await;
-    look(&mut eyes).await;
+    look(&mut eyes, "campaigns").await;
     eyes.see(&["press", "#campaign-rows a:has-text('spring')"])
         .await;
     eyes.see(&["begun"]).await;
@@ -656,7 +658,7 @@ async fn a_campaign_is_approved_on_the_page() {
     ])
     .await;
     eyes.see(&["absent", "#texts b:has-text('not bold')"]).await;
-    look(&mut eyes).await;
+    look(&mut eyes, "campaign-texts").await;
 
     // One, by its button and by the keys.
     eyes.see(&["press", &format!("{} [data-act=approve]", card(4))])
@@ -705,7 +707,7 @@ async fn a_campaign_is_approved_on_the_page() {
     eyes.see(&["press", "#acts [data-act=approve]"]).await;
     eyes.see(&["shown", "#act-title", "Approve 2 messages?"])
         .await;
-    look(&mut eyes).await;
+    look(&mut eyes, "campaign-approve").await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&["shown", "#acted", "2 messages approved."]).await;
     eyes.see(&["fill", "#find-text", "customer 1"]).await;
@@ -754,7 +756,7 @@ async fn a_campaign_is_approved_on_the_page() {
         .await;
     eyes.see(&["press", "#tabs [data-status=APR]"]).await;
     eyes.see(&["shown", &card(7), "approved by Ada"]).await;
-    look(&mut eyes).await;
+    look(&mut eyes, "campaign-approved").await;
     // Once it is scheduled it is paused here.
     let scheduled = "update punctual.campaigns set state = 'scheduled' where name = 'spring'";
     world
@@ -791,7 +793,7 @@ async fn edits(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
     eyes.see(&["fill", "#act [name=content]", "Hello, and bye"])
         .await;
     eyes.see(&["fill", "#act [name=by]", "Ada"]).await;
-    look(eyes).await;
+    look(eyes, "campaign-correct").await;
     eyes.see(&["press", "#act-do"]).await;
     eyes.see(&[
         "shown",

@@ -194,6 +194,12 @@ impl StandIn {
         self.state().ahead = Some(ahead);
     }
 
+    /// From now on requests that create messages are answered so, and then accepted.
+    #[allow(dead_code, reason = "only tests of the page need it")]
+    pub(crate) fn answers(&self, script: impl IntoIterator<Item = Act>) {
+        self.state().script = script.into_iter().collect();
+    }
+
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
         self.state().connections

@@ -2,7 +2,7 @@
 
 import { actNamed, actsOf, mayAct, offer, offerAll } from "./acts.js";
 import { $, isLost, local, make, messageLink, now, onKey, put } from "./shell.js";
-import { capital, count, countdown, dateTime, DUE_S, micros, plain } from "./words.js";
+import { capital, count, countdown, dateTime, DUE_S, micros, plain, withReason } from "./words.js";
 
 const ROWS = 25;
 /** At most so often, and not more than a tenth of the time. */
@@ -17,6 +17,10 @@ let filter = new URLSearchParams();
 let cursors = [""];
 let next = null;
 let messages = [];
+/** What they are the answer to. */
+let read = "";
+/** Whether they could not be read again: then it is not known what will happen to them. */
+let isOld = false;
 /** Ids of the messages that are selected. */
 let chosen = new Set();
 let asking = null;
@@ -75,11 +79,15 @@ async function load() {
     load();
   } else if (page) {
     ({ messages, next } = page);
+    [read, isOld] = [query.toString(), false];
     draw();
   } else {
-    messages = [];
-    next = null;
-    draw(answer && !answer.ok ? await reason(answer) : "Punctual does not respond.");
+    const why = answer && !answer.ok ? await reason(answer) : "Punctual does not respond.";
+    // What was read before stays, as the rest of the page does, unless it is of another filter.
+    const stays = read === query.toString() && answer?.status !== 400;
+    if (!stays) [messages, next] = [[], null];
+    isOld = messages.length > 0;
+    draw(isOld ? `${why} What is listed is older.` : why);
   }
 }
 
@@ -87,9 +95,9 @@ async function load() {
 async function reason(answer) {
   const text = (await answer.text()).trim();
   try {
-    return `${JSON.parse(text).error}.`;
+    return `${capital(JSON.parse(text).error)}.`;
   } catch {
-    return text;
+    return capital(text);
   }
 }
 
@@ -99,18 +107,19 @@ const OUTCOME = { pending: "Waiting", sent: "Sent", delivered: "Delivered", send
 const SHORT = { breaker: "Waits: the provider refuses the account", no_daemon: "Waits: no daemon is running", not_ready: "Waits: no daemon is ready", quarantine: "In quarantine" };
 
 /** Whether it will be sent when it is due, as most are. */
-const isUsual = ({ forecast, due }) => forecast?.outcome === "send" && forecast.at === due && !forecast.reason;
+const isUsual = ({ forecast, due }) => !isOld && forecast?.outcome === "send" && forecast.at === due && !forecast.reason;
 
 /** What has happened to a message, or what will, in words. */
 function fate(message) {
   const { forecast } = message;
+  if (forecast && isOld) return "Not known now";
   if (isUsual(message)) return "Will be sent";
   if (forecast?.outcome === "wait" && SHORT[forecast.reason]) return SHORT[forecast.reason];
   // Who paused it, and why, is said at the top.
   if (forecast?.reason === "paused") return capital(local(forecast.text).replace(/^is paused/, "paused").replace(/ \(.*/, ""));
   if (forecast) return capital(local(forecast.text));
   const why = message.detail || plain(message.reason);
-  return (OUTCOME[message.status] || message.status) + (why ? `: ${why}` : "");
+  return withReason(OUTCOME[message.status] || message.status, why);
 }
 
 function row(message) {

@@ -2,7 +2,7 @@
 
 import { actsOf, mayAct, offer } from "./acts.js";
 import { $, begin, local, make, now, onKey, put } from "./shell.js";
-import { capital, countdown, dateTime, dateWithMillis, instanceName, late, micros, plain, span } from "./words.js";
+import { capital, counted, countdown, dateTime, dateWithMillis, instanceName, late, micros, plain, span, withReason } from "./words.js";
 
 const { id } = $("main").dataset;
 const AGAIN_MS = 10_000;
@@ -19,6 +19,13 @@ const STATUS = {
   unconfirmed: ["bad", "Unconfirmed: needs a decision"],
 };
 
+/** What comes next as a sentence; what can be done about it is below, as buttons or commands. */
+function whatNext() {
+  if (story.forecast) return `it ${story.next}`;
+  return story.next.replace(/^nothing; to send .*: `.*$/, "it will not be sent").replace(/^nothing; to send /, "it will not be sent. To send ")
+    .replace(/^nothing: /, "").replace(/^nothing by itself/, "nothing happens by itself").replace(/\. To decide now: .*$/, "").replace(/, then decide: `.*$/, ", then decide").replace(/^sent; /, "");
+}
+
 function drawStatus() {
   const { row } = story;
   if (!row) {
@@ -26,7 +33,7 @@ function drawStatus() {
     put("status", "Deleted");
     $("acts").replaceChildren();
     delete $("acts").dataset.status;
-    put("what", local(capital(story.next)));
+    put("what", `${local(capital(whatNext()))}.`);
     return;
   }
   const [is, words] = STATUS[row.status] || ["warn", `Unknown status ${row.status}`];
@@ -34,10 +41,8 @@ function drawStatus() {
   const why = row.status === "failed" ? row.error_message : row.status === "cancelled" ? row.cancel_reason : null;
   const left = micros(row.due) - now();
   const wait = row.status === "pending" && left > 0 ? ` · due in ${countdown(left)}` : "";
-  put("status", words + (why ? `: ${why}` : "") + wait);
-  // What can be done is below, as buttons or commands.
-  const next = story.next.replace(/^nothing; to send .*: `.*$/, "it will not be sent").replace(/\. To decide now: .*$/, "").replace(/^sent; /, "");
-  put("what", `${local(capital(next))}.`);
+  put("status", withReason(words, why) + wait);
+  put("what", `${local(capital(whatNext()))}.`);
   if (mayAct) {
     drawButtons(row);
     return;
@@ -107,7 +112,7 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
   for (const { at, note } of notes) add(at, "warn", note);
   for (const write of outbox) add(write.created_at, "warn", "your tables refused the result; it will be retried", write.app_error || write.last_error);
   for (const change of changes || []) add(change.at, "", changeWords(change));
-  if (row && !attempts.some((attempt) => attempt.outcome === "cancelled")) add(row.cancelled_at, "warn", "cancelled", row.cancel_reason);
+  if (row && !attempts.some((attempt) => attempt.outcome === "cancelled")) add(row.cancelled_at, "warn", withReason("cancelled", row.cancel_reason));
   return lines;
 }
 
@@ -117,8 +122,10 @@ const lookedUp = (n) => (n === 0 ? "a look-up got no response" : n === 1 ? "look
 /** A change by others: who, and of each column from what to what. */
 function changeWords({ op, role, actor, subject, application, columns }) {
   const who = actor || subject || application || role;
-  const what = columns.map(({ column, old, new: now }) => `${plain(column)} ${old ?? "–"} → ${now ?? "–"}`).join(", ");
-  return `${op === "delete" ? "deleted" : "changed"} by ${who}${what ? `: ${local(what)}` : ""}`;
+  const shown = (value) => local(String(value ?? "–").replace(/^(\d{4}-\d\d-\d\dT[\d:.]+)\+00:00$/, "$1Z"));
+  if (op === "delete") return [`deleted by ${who}`, ...columns.map(({ column, old }) => `${plain(column)} ${shown(old)}`)].join(" · ");
+  const what = columns.map(({ column, old, new: now }) => `${plain(column)} ${shown(old)} → ${shown(now)}`).join(", ");
+  return `changed by ${who}${what ? `: ${what}` : ""}`;
 }
 
 function drawLine() {
@@ -135,7 +142,7 @@ function drawLine() {
 
 const FACTS = [
   ["Recipient", (row) => `${row.to} (${row.channel})`],
-  ["Text", (row) => `${row.characters} characters` + (row.parts ? `, parts sent: ${row.parts}` : "")],
+  ["Text", (row) => counted(row.characters, "character") + (row.parts ? `, parts sent: ${row.parts}` : "")],
   ["Scheduled", (row) => dateTime(micros(row.scheduled_at), now())],
   ["Send before", (row) => row.send_before && dateTime(micros(row.send_before), now())],
   ["Deferred until", (row) => row.deferred_until && `${dateTime(micros(row.deferred_until), now())} (${plain(row.deferred_reason)})`],
@@ -157,12 +164,14 @@ async function load() {
   const answer = await fetch(`/debug/messages/${id}`, { headers: { accept: "application/json" } }).catch(() => null);
   if (answer?.ok) {
     story = await answer.json();
+    for (const part of document.querySelectorAll("#main > [hidden]")) part.hidden = false;
     drawStatus();
     drawLine();
     drawFacts();
   } else if (!story) {
     $("status").dataset.is = "off";
-    put("status", answer?.status === 404 ? "No message with this id." : answer ? (await answer.text()).trim() : "Punctual does not respond.");
+    for (const part of document.querySelectorAll("#main > :not(.now)")) part.hidden = true;
+    put("status", answer?.status === 404 ? "No message with this id." : answer ? capital((await answer.text()).trim()) : "Punctual does not respond.");
   }
 }
 

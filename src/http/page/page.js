@@ -145,9 +145,6 @@ function draw() {
   drawNeeds();
   drawCountdowns();
   drawCounts({ pending: (state.window.waiting ?? state.window.armed) + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
-  if (mayAct) {
-    put("pause-all", state.status.is === "paused" ? "Resume…" : "Pause…");
-  }
   drawChart();
   drawPunctuality();
   drawSystem(state);

@@ -1,7 +1,7 @@
 // What all pages have: the connection and its loss, the search, the keys.
 
 import { follow } from "./stream.js";
-import { dateTime, micros, time, zone } from "./words.js";
+import { capital, dateTime, micros, time, zone } from "./words.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -69,7 +69,7 @@ function explain(silent) {
     return;
   }
   $("lost").dataset.is = "lost";
-  const reason = trouble ? `${trouble.text}.` : `Connection lost at ${time((Date.now() - silent) * 1000)}.`;
+  const reason = trouble ? `${capital(trouble.text)}.` : `Connection lost at ${time((Date.now() - silent) * 1000)}.`;
   put("lost", `${reason}${asOf} Reconnecting…`);
 }
 
@@ -86,6 +86,7 @@ export function begin(then) {
       trouble = null;
       heardAt = performance.now() - frame.age;
       base = { us: micros(frame.state.now), at: heardAt };
+      if ($("pause-all")) put("pause-all", frame.state.status.is === "paused" ? "Resume…" : "Pause…");
       watch();
     }
     then(frame);

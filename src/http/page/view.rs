@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::http::status::{Sending, Status};
-use crate::message::Moment;
+use crate::message::{Moment, counted};
 use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
 
 /// What every page has: its head, the line on top, and the messages about the connection.
@@ -178,7 +178,7 @@ fn now(overview: &Overview, status: &Status) -> Markup {
     html! {
         section.now aria-label="State" {
             h1 #ready .lamp data-is=(lamp) data-sending=(status.is.as_str()) { (status.text) }
-            p #waiting { (overview.timers.window.armed) " in memory" }
+            p #waiting { (counted(overview.timers.window.armed, "message", "messages")) " in memory" }
             p #paused hidden {}
             p #instances .aside {}
             p.unseen #said aria-live="polite" {}

@@ -86,6 +86,8 @@ export function whose({ instances, running, others_as_of: asOf }, now) {
 /** A word of the ledger for people: `daily_limit` is "daily limit". */
 export const plain = (word) => (word || "").replaceAll("_", " ");
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+/** A status and why: "Failed: unreachable", and "Cancelled by Ada" where the reason says it already. */
+export const withReason = (status, why) => (!why ? status : why.startsWith(status.toLowerCase()) ? status.charAt(0) + why.slice(1) : `${status}: ${why}`);
 export const late = (us) => `+${span(us)}`;
 
 const again = (event, now) => (event.due_at ? `again at ${dateTime(micros(event.due_at), now)}` : "");
