@@ -120,10 +120,10 @@ struct Import {
     /// Import the other rows, and list those that cannot be
     #[arg(long)]
     skip_bad: bool,
-    /// When its messages may be sent [default: PUNCTUAL_CAMPAIGN_HOURS]
+    /// When its messages may be sent [default: `PUNCTUAL_CAMPAIGN_HOURS`]
     #[arg(long, value_name = "HOURS")]
     hours: Option<BusinessHours>,
-    /// The time zone of these hours [default: PUNCTUAL_CAMPAIGN_TIMEZONE]
+    /// The time zone of these hours [default: `PUNCTUAL_CAMPAIGN_TIMEZONE`]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     timezone: Option<TimeZone>,
     /// The gap after each message: 5m, or a range in which each gap is drawn [default: 4m..7m]

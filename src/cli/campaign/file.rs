@@ -101,7 +101,8 @@ impl<'a> Lines<'a> {
         let ends = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
         let begins = offset + ends.count();
         let passed = self.bytes.get(self.seen..begins).unwrap_or_default();
-        self.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
+        let lines = passed.split(|b| *b == b'\n').count() - 1;
+        self.line += lines as u64;
         self.seen = self.seen.max(begins);
         self.line
     }

@@ -52,7 +52,7 @@ struct Imported {
     id: Uuid,
     name: String,
     is_new: bool,
-    imported: usize,
+    messages: usize,
     faults: Vec<Fault>,
 }
 
@@ -183,7 +183,7 @@ async fn write(
         id,
         name: settings.name.clone(),
         is_new: made.is_some(),
-        imported: rows.drafts.len(),
+        messages: rows.drafts.len(),
         faults: rows.faults,
     })
 }
@@ -198,17 +198,18 @@ fn print_faults(faults: &[Fault], as_json: bool) -> anyhow::Result<()> {
 
 fn listed(faults: &[Fault]) -> String {
     let lines = faults.iter().take(SHOWN);
-    let mut text: String = lines
+    let mut shown: Vec<_> = lines
         .map(|fault| format!("line {}: {}\n", fault.line, fault.why))
         .collect();
     if faults.len() > SHOWN {
-        text += &format!("and {} more; all of them: --json\n", faults.len() - SHOWN);
+        let more = faults.len() - SHOWN;
+        shown.push(format!("and {more} more; all of them: --json\n"));
     }
-    text
+    shown.concat()
 }
 
 fn show(done: &Imported, as_json: bool) -> anyhow::Result<()> {
-    let (name, n, left_out) = (&done.name, done.imported, done.faults.len());
+    let (name, n, left_out) = (&done.name, done.messages, done.faults.len());
     if as_json {
         let text = json!({"campaign": name, "id": done.id, "imported": n, "faults": done.faults});
         return output::print(&format!("{text:#}\n"));

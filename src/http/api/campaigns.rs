@@ -125,8 +125,8 @@ pub(in crate::http) async fn messages(
              prints",
         ));
     }
-    let names = ["status", "q", "after", "limit"];
-    let [status, search, after, limit] = Parameters::read(pairs, names, false)?.own;
+    let keys = ["status", "q", "after", "limit"];
+    let [status, search, after, limit] = Parameters::read(pairs, keys, false)?.own;
     let limit = limit.map_or(Ok(LIMIT_DEFAULT), |text| match text.parse() {
         Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
         _ => Err(query(format!("limit is a number from 1 to {LIMIT_MAX}"))),

@@ -135,8 +135,8 @@ async fn decide(
     is_approved: bool,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let names = ["rows", "q", "status", "confirm", "by"];
-    let [rows, search, status, confirm, by] = Parameters::read(pairs, names, false)?.own;
+    let keys = ["rows", "q", "status", "confirm", "by"];
+    let [rows, search, status, confirm, by] = Parameters::read(pairs, keys, false)?.own;
     let confirmed = confirmed(confirm.as_deref())?;
     let (known, usual): (&[&str], &[&str]) = if is_approved {
         (&["SUG", "REJ"], &["SUG"])
