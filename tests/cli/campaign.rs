@@ -108,6 +108,9 @@ async fn a_file_with_bad_rows_is_imported_as_a_whole_without_them_or_not_at_all(
     let positions = "select string_agg(position || status, ',' order by position) from punctual.campaign_messages";
     let positions: String = client.query_one(positions, &[]).await.unwrap().get(0);
     assert_eq!(positions, "1SUG,2SUG,3SUG,4SUG,5SUG,6SUG");
+    let id = "00000000-0000-4000-8000-000000000001";
+    let said = fails(&db, &["import", more, "--name", id]).await;
+    assert!(said.contains("the id of another campaign"), "{said}");
     let (_dir, other) = file("x.pdf", "");
     fails(&db, &["import", other.to_str().unwrap()]).await;
 }

@@ -190,6 +190,18 @@ async fn messages_are_decided_about_once_their_number_is_confirmed_and_as_they_w
         (status, &said["changed"], &said["by"]),
         (200, &json!(1), &json!("Ada"))
     );
+    // All that match, as they were at the preview.
+    let (_, preview) = acts.act("/api/campaigns/spring/reject").await;
+    let seen = preview["seen"].as_str().unwrap();
+    let reject = format!("/api/campaigns/spring/reject?confirm=4&seen={seen}");
+    run(
+        &acts.world.user,
+        "update punctual.campaign_messages set content = 'late' where position = 4",
+    )
+    .await;
+    acts.refused(&reject, 409, "changed since you saw them")
+        .await;
+    assert_eq!(statuses(&acts).await, "APR SUG SUG SUG");
     // Some, and all that match.
     acts.act(&format!("{approve}?rows=2-3&confirm=2&by=Ben"))
         .await;
@@ -208,6 +220,7 @@ async fn messages_are_decided_about_once_their_number_is_confirmed_and_as_they_w
             "Dan REJ-APR 2 of 2-3",
             "Cleo APR-REJ 2 of 2-3",
             "Ben SUG-APR 2 of 2-3",
+            " SUG-SUG 1 of 4-4",
             "Ada SUG-APR 1 of 1-1",
             " SUG-SUG 1 of 1-1",
         ]
@@ -278,6 +291,11 @@ async fn a_message_that_is_edited_is_to_be_approved_again() {
     assert_eq!(said["message"]["parts"][1]["text"], "now");
     assert_eq!(said["message"]["customer_name"], "Ada B");
     assert_eq!(statuses(&acts).await, "APR SUG APR APR");
+    // One that changes nothing ends no approval.
+    let first = acts.seen(1).await;
+    let same = json!({"customer_name": "Ada 1", "phone_number": "+13105550101", "content": "hello 1", "seen": first});
+    let (status, said) = acts.edit(1, &same.to_string(), None).await;
+    assert_eq!((status, &said["was_approved"]), (200, &json!(false)));
     // What somebody else has changed meanwhile is not overwritten.
     let (status, said) = acts
         .edit(2, &body("+13105550102", "mine", &seen), None)

@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, is_approved: bool, sources: &Sources) -> any
                 bail!("the campaign {:?} is cancelled", campaign.settings.name);
             }
             let decided = campaigns::decide(client, campaign.id, &decision).await;
-            Ok((campaign, decided.map_err(crate::cli::refused)?))
+            Ok((campaign, decided.map_err(crate::cli::refused)?.messages))
         });
         done.await.map_err(crate::cli::refused)?
     })

@@ -71,6 +71,10 @@ pub(super) async fn run(args: Import, sources: &Sources) -> anyhow::Result<()> {
         let why = "a campaign has a name of at most 200 characters".to_owned();
         return Err(Usage::of("--name")(why).into());
     }
+    if Uuid::parse_str(name).is_ok() {
+        let why = "a name that is a UUID could be the id of another campaign".to_owned();
+        return Err(Usage::of("--name")(why).into());
+    }
     let set = config::campaign_hours(sources)?;
     let dsn = session::dsn(sources)?;
     let imported = session::with(&dsn, async |client| {

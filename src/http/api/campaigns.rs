@@ -2,6 +2,7 @@
 //! these.
 
 pub(in crate::http) mod acts;
+mod rows;
 mod shown;
 
 use axum::extract::{Extension, Path, State};

@@ -337,7 +337,7 @@ function decideSome(one, some) {
   });
 }
 
-/** Decides about all that match, once it is known how many these are. */
+/** Decides about all that match, once it is known which these are: they are confirmed by their number, and as they are then. */
 async function decideAll(one) {
   const [own, text, first] = [tab, find, messages.filter(({ isPast }) => !isPast)];
   const query = { status: own, ...(text && { q: text }) };
@@ -347,7 +347,7 @@ async function decideAll(one) {
   const n = preview.messages;
   const what = text ? `all with “${text}”` : "all";
   ask({ title: `${one.title} ${what}${n === undefined ? "" : `: ${plural(n)}`}?`, says: one.says, sample: sampleOf(first, n ?? 0), button: `${one.title} ${n === undefined ? "" : plural(n)}` }, n > 0 ? async (given) => {
-    const done = await post(`${API}/${one.name}`, { ...given, ...query, confirm: n });
+    const done = await post(`${API}/${one.name}`, { ...given, ...query, confirm: n, seen: preview.seen });
     if (!done.error) report(`${plural(done.changed)} ${one.past}.`);
     decided();
     return { wrong: done.error, isOver: Boolean(done.error) && !done.isInvalid };

@@ -37,7 +37,7 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         b"walk_steps" => out.append(cut(WALK, "-- Steps:\n", "-- Result:\n")),
         // What a message of a campaign is to whoever decides about it, in short: another one, once it was changed.
         b"as_seen" => out.row(
-            "left(md5(jsonb_build_array($customer_name, $phone_number, $content)::text), 12)",
+            "left(encode(sha256(convert_to(jsonb_build_array($customer_name, $phone_number, $content)::text, 'UTF8')), 'hex'), 32)",
             alias,
         ),
         // Which messages of a campaign a decision is about: of campaign $1, in the statuses $2, at the positions from
@@ -45,13 +45,18 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // any).
         b"decided" => out.append(
             "c.campaign_id = $1::uuid and c.status = any ($2::text[])
+   and c.position between (select min(f) from unnest($3::int[]) f) and (select max(l) from unnest($4::int[]) l)
    and exists (select from unnest($3::int[], $4::int[], $5::text[]) as r (first, last, seen)
                 where c.position between r.first and r.last and (r.seen is null or r.seen = as_seen!(c)))
    and ($6::text is null or position(lower($6::text) in lower(concat_ws(' ', c.customer_name, c.phone_number, c.content))) > 0)",
         ),
-        // Why a message was not sent, or not yet: a word from the ledger, or, of what was cancelled without a claim,
-        // from the sentences of `policy::too_late` and of opt-outs and deleted events. Null: it was sent, nothing stops
-        // it, or a person cancelled it.
+        // What the messages of a statement, by their `position` and as they were `seen`, are together: something else,
+        // once one of them was changed, or another is in its place.
+        b"seen_together" => out.append(
+            "coalesce(sum(('x' || left(md5(position || seen), 15))::bit(60)::bigint), 0)::text",
+        ),
+        // Why a message was not sent, or not yet: a word from the ledger. Null: it was, nothing stops it, or a person
+        // cancelled it.
         b"reason" => out.row(
             "case when $status in ('pending', 'failed', 'cancelled', 'unconfirmed') then coalesce(
           (select case when c.cancel_reason::text like 'too late: %' then 'too_late'

@@ -18,8 +18,8 @@ use crate::store::{Sql, StoreError};
 pub use acts::{cancel, lock, move_all, pending, planned, put};
 pub use approval::{Done, Edited, Refused};
 pub use drafts::{
-    Approved, Decision, Draft, Known, Rows, add, approved, decide, default_hours, known, make,
-    meant,
+    Approved, Decision, Draft, Known, Meant, Rows, add, approved, decide, default_hours, known,
+    make, meant,
 };
 pub use shown::{Entry, Shown, Tally, Wanted};
 
@@ -94,8 +94,13 @@ pub async fn find(
 
 /// The latest campaigns.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<Campaign>, StoreError> {
+    latest(client, LISTED_MAX).await
+}
+
+/// The latest campaigns, at most so many.
+async fn latest(client: &impl GenericClient, most: i64) -> Result<Vec<Campaign>, StoreError> {
     const STEP: &str = "reading the campaigns";
-    let rows = client.query(LIST.text(), &[&LISTED_MAX]).await;
+    let rows = client.query(LIST.text(), &[&most]).await;
     let rows = rows.map_err(StoreError::at(STEP))?;
     let read = rows.iter().map(campaign).collect::<Result<_, _>>();
     read.map_err(StoreError::unreadable(STEP))

@@ -228,11 +228,24 @@ pub(super) const DAEMON: &[Case] = &[
         60,
         "plans.id('campaign', 2), array['APR'], array[20001], array[20020], array[null], null, 'REJ'",
     ),
+    // One card of the page, whatever else the campaign has.
+    case(
+        "operator/campaign_decide",
+        1,
+        120,
+        "plans.id('campaign', 2), array['APR'], array[20001], array[20001], array[plans.seen(20001)], null, 'REJ'",
+    ),
     case(
         "operator/campaign_meant",
+        1,
         20,
-        60,
-        "plans.id('campaign', 2), array['APR'], array[20001], array[20020], array[null], null",
+        "plans.id('campaign', 2), array['APR'], array[20001], array[20001], array[plans.seen(20001)], null",
+    ),
+    case(
+        "operator/campaign_waiting",
+        20,
+        20,
+        "plans.id('campaign', 30)",
     ),
     case(
         "operator/campaign_edit",
@@ -244,7 +257,14 @@ pub(super) const DAEMON: &[Case] = &[
         "operator/campaign_shown",
         20,
         20,
-        "plans.id('campaign', 1), 0, '{}', null, 20",
+        "plans.id('campaign', 1), 0, '{}', null, 20, '{}'",
+    ),
+    // None of a campaign that is wholly scheduled, a thousand: no message of it is looked up.
+    case(
+        "operator/campaign_shown",
+        1,
+        1_200,
+        "plans.id('campaign', 1), 0, '{SUG}', null, 20, '{SUG}'",
     ),
     // Every message of two campaigns.
     case(

@@ -37,7 +37,7 @@ create function plans.approved() returns bigint[] language sql stable as
   'select coalesce(array_agg(c.id), ''{}'') from punctual.campaign_messages c
     where c.campaign_id = plans.id(''campaign'', 2) and c.status = ''APR'' and c.position = 20001';
 create function plans.seen(of int) returns text language sql stable as
-  $$ select left(md5(jsonb_build_array(c.customer_name, c.phone_number, c.content)::text), 12)
+  $$ select left(encode(sha256(convert_to(jsonb_build_array(c.customer_name, c.phone_number, c.content)::text, 'UTF8')), 'hex'), 32)
        from punctual.campaign_messages c where c.campaign_id = plans.id('campaign', 2) and c.position = of $$;
 create function plans.same(word anyelement) returns anyarray language sql immutable as
   'select array_fill(word, array[20])';

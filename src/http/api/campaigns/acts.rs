@@ -1,7 +1,5 @@
 //! `POST /api/campaigns/…`: approves and rejects messages, changes one, and cancels a campaign.
 
-use std::ops::RangeInclusive;
-
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
@@ -10,16 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::shown::Message;
-use super::{NO_CAMPAIGN, failed, statuses};
+use super::{NO_CAMPAIGN, failed, rows, statuses};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::api::acts::routes::Who;
 use crate::http::api::{Pairs, Parameters, Refusal, confirmed, json, query, work};
 use crate::http::jobs::Kind;
 use crate::http::openapi::{Guarded, NotDecided, NotDone};
-use crate::store::Store;
-use crate::store::campaigns::{Decision, Done, Draft, Rows};
-use crate::store::operator::{Actor, OperatorError};
+use crate::store::campaigns::{Decision, Done, Draft};
 
 /// Which messages of a campaign, and how many these are.
 #[derive(IntoParams)]
@@ -34,6 +30,8 @@ struct Which {
     status: Option<String>,
     /// The number of messages that are meant. Without it nothing is changed, and the response has the number.
     confirm: Option<u64>,
+    /// With `confirm`: the `seen` of that response. If one of the messages was changed since then, nothing is changed.
+    seen: Option<String>,
 }
 
 /// What was decided, or would be.
@@ -45,6 +43,10 @@ struct Decided {
     messages: u64,
     /// Those that were changed.
     changed: u64,
+    /// What these messages are together, to confirm them as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    seen: Option<String>,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -135,8 +137,8 @@ async fn decide(
     is_approved: bool,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let keys = ["rows", "q", "status", "confirm", "by"];
-    let [rows, search, status, confirm, by] = Parameters::read(pairs, keys, false)?.own;
+    let keys = ["rows", "q", "status", "confirm", "seen", "by"];
+    let [rows, search, status, confirm, seen, by] = Parameters::read(pairs, keys, false)?.own;
     let confirmed = confirmed(confirm.as_deref())?;
     let (known, usual): (&[&str], &[&str]) = if is_approved {
         (&["SUG", "REJ"], &["SUG"])
@@ -148,7 +150,7 @@ async fn decide(
         None => usual.iter().map(|&status| status.to_owned()).collect(),
     };
     let rows = match rows {
-        Some(text) => text.split(',').map(row).collect::<Result<_, _>>()?,
+        Some(text) => rows::read(&text)?,
         None => vec![(1..=i32::MAX).into()],
     };
     let decision = Decision {
@@ -157,12 +159,25 @@ async fn decide(
         rows,
         search,
     };
+    let Some(confirmed) = confirmed else {
+        let meant = work(state, Kind::List, move |store| async move {
+            store.campaign_meant(&named, &decision).await
+        });
+        let meant = or_refused(meant.await?.map_err(failed)?)?;
+        let verb = if is_approved { "approve" } else { "reject" };
+        return Ok(json(Decided::counted(
+            meant.messages,
+            Some(meant.seen),
+            verb,
+        )));
+    };
     let who = caller.actor(by.as_deref());
-    let verb = if is_approved { "approve" } else { "reject" };
-    counted(state, who, confirmed, verb, move |store, who| async move {
-        store.decide(&named, &decision, &who, confirmed).await
-    })
-    .await
+    let by = who.as_str().to_owned();
+    let done = work(state, Kind::Act, move |store| async move {
+        let seen = seen.as_deref();
+        store.decide(&named, &decision, &who, confirmed, seen).await
+    });
+    Ok(json(Decided::done(or_refused(done.await??)?, by)))
 }
 
 /// Cancels a campaign: nothing more of it is sent, nor can be scheduled
@@ -190,58 +205,45 @@ pub(in crate::http) async fn cancel(
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let [confirm, by] = Parameters::read(pairs, ["confirm", "by"], false)?.own;
-    let confirmed = confirmed(confirm.as_deref())?;
+    let Some(confirmed) = confirmed(confirm.as_deref())? else {
+        let waiting = work(&state, Kind::List, move |store| async move {
+            store.campaign_waiting(&named).await
+        });
+        let waiting = or_refused(waiting.await?.map_err(failed)?)?;
+        return Ok(json(Decided::counted(waiting, None, "cancel")));
+    };
     let who = caller.actor(by.as_deref());
-    counted(
-        &state,
-        who,
-        confirmed,
-        "cancel",
-        move |store, who| async move { store.cancel_campaign(&named, &who, confirmed).await },
-    )
-    .await
+    let by = who.as_str().to_owned();
+    let done = work(&state, Kind::Act, move |store| async move {
+        store.cancel_campaign(&named, &who, confirmed).await
+    });
+    Ok(json(Decided::done(or_refused(done.await??)?, by)))
 }
 
-/// An act that changes nothing before its number is confirmed.
-async fn counted<F>(
-    state: &HttpState,
-    who: Actor,
-    confirmed: Option<u64>,
-    verb: &str,
-    act: impl FnOnce(Store, Actor) -> F + Send + 'static,
-) -> Result<Response, Refusal>
-where
-    F: Future<Output = Result<Done<u64>, OperatorError>> + Send + 'static,
-{
-    // Without a confirmation the messages are only counted.
-    let kind = confirmed.map_or(Kind::List, |_| Kind::Act);
-    let by = who.as_str().to_owned();
-    let done = work(state, kind, move |store| act(store, who)).await?;
-    Ok(json(match done {
-        Ok(done) => {
-            let changed = or_refused(done)?;
-            Decided {
-                is_done: true,
-                messages: changed,
-                changed,
-                by: Some(by),
-                detail: None,
-            }
-        }
-        Err(OperatorError::Count {
-            messages,
-            confirmed: None,
-        }) => Decided {
+impl Decided {
+    fn counted(messages: u64, seen: Option<String>, verb: &str) -> Self {
+        Self {
             is_done: false,
             messages,
             changed: 0,
+            seen,
             by: None,
             detail: Some(format!(
                 "nothing was changed: to {verb} them, send the same request with confirm={messages}"
             )),
-        },
-        Err(error) => return Err(error.into()),
-    }))
+        }
+    }
+
+    const fn done(changed: u64, by: String) -> Self {
+        Self {
+            is_done: true,
+            messages: changed,
+            changed,
+            seen: None,
+            by: Some(by),
+            detail: None,
+        }
+    }
 }
 
 /// Changes name, number and text of a message that is not scheduled; an approval of it ends
@@ -302,47 +304,5 @@ fn or_refused<T>(done: Done<T>) -> Result<T, Refusal> {
         Done::Done(done) => Ok(done),
         Done::Missing => Err(NO_CAMPAIGN),
         Done::Refused(why) => Err(Refusal::Conflict(why.to_string())),
-    }
-}
-
-/// Reads `25`, `1-20` or `25@seen`.
-fn row(text: &str) -> Result<Rows, Refusal> {
-    let (range, seen) = text
-        .split_once('@')
-        .map_or((text, None), |(range, seen)| (range, Some(seen)));
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let one = |text: &str| text.trim().parse::<i32>().ok().filter(|n| *n > 0);
-    let positions: Option<RangeInclusive<i32>> =
-        one(first).zip(one(last)).map(|(first, last)| first..=last);
-    match positions {
-        Some(positions) if !positions.is_empty() => Ok(Rows {
-            positions,
-            seen: seen.map(|seen| seen.trim().to_owned()),
-        }),
-        _ => Err(query("rows are positions and ranges of them, like 1-20,25")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_read_singly_as_ranges_and_as_they_were_seen() {
-        for (text, read) in [
-            ("25", Some((25..=25, None))),
-            (" 1 - 20 ", Some((1..=20, None))),
-            ("3@0af", Some((3..=3, Some("0af")))),
-            ("20-1", None),
-            ("0", None),
-            ("@0af", None),
-            ("", None),
-        ] {
-            let rows = row(text).ok();
-            let found = rows
-                .as_ref()
-                .map(|rows| (rows.positions.clone(), rows.seen.as_deref()));
-            assert_eq!(found, read, "{text}");
-        }
     }
 }

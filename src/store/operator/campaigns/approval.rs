@@ -7,10 +7,11 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::shown::shown;
-use super::{Decision, Draft, Shown, Wanted, acts, drafts};
+use super::{Decision, Draft, Meant, Shown, Wanted, acts, drafts};
 use crate::store::operator::{Actor, OperatorError};
 use crate::store::{Sql, Store, StoreError};
 
+static WAITING: &Sql = sql!("../sql/campaign_waiting.sql");
 static EDIT: &Sql = sql!("../sql/campaign_edit.sql");
 
 /// What an act has done.
@@ -30,6 +31,14 @@ pub enum Refused {
     /// It has ended.
     #[error("the campaign is cancelled: nothing of it can be changed")]
     Cancelled,
+    /// Another act takes long.
+    #[error("another act on this campaign goes on: try again in a moment")]
+    Busy,
+    /// Others were first.
+    #[error(
+        "some of these messages were changed since you saw them, and nothing was done: look at them again"
+    )]
+    SomeChanged,
     /// Somebody else was first.
     #[error("this message was changed since you saw it: look at it again")]
     Changed,
@@ -55,13 +64,32 @@ pub struct Edited {
 }
 
 impl Store {
-    /// Approves or rejects messages, if there are as many as were confirmed; returns how many.
+    /// Which messages a decision is about, before anybody confirms it. Nothing is locked.
+    pub async fn campaign_meant(
+        &self,
+        named: &str,
+        decision: &Decision,
+    ) -> Result<Done<Meant>, StoreError> {
+        let client = self.client().await?;
+        let Some(campaign) = super::find(&**client, named).await? else {
+            return Ok(Done::Missing);
+        };
+        if campaign.state == "cancelled" {
+            return Ok(Done::Refused(Refused::Cancelled));
+        }
+        let meant = drafts::meant(&**client, campaign.id, decision).await;
+        meant.map(Done::Done)
+    }
+
+    /// Approves or rejects messages, if there are as many as were confirmed, and those that were `seen`; returns how
+    /// many.
     pub async fn decide(
         &self,
         named: &str,
         decision: &Decision,
         who: &Actor,
-        confirmed: Option<u64>,
+        confirmed: u64,
+        seen: Option<&str>,
     ) -> Result<Done<u64>, OperatorError> {
         const STEP: &str = "deciding on messages of a campaign";
         let mut client = self.client().await?;
@@ -71,21 +99,19 @@ impl Store {
             Done::Missing => return Ok(Done::Missing),
             Done::Refused(why) => return Ok(Done::Refused(why)),
         };
-        let messages = drafts::meant(&*tx, campaign, decision).await?;
-        let wrong = |messages| OperatorError::Count {
-            messages,
-            confirmed,
-        };
-        if confirmed != Some(messages) {
-            return Err(wrong(messages));
+        // Judged by what it changed: what is not confirmed is rolled back.
+        let decided = drafts::decide(&*tx, campaign, decision).await?;
+        if decided.messages != confirmed {
+            return Err(OperatorError::Count {
+                messages: decided.messages,
+                confirmed: Some(confirmed),
+            });
         }
-        let changed = drafts::decide(&*tx, campaign, decision).await?;
-        // Somebody may change the table in SQL, without the lock.
-        if changed != messages {
-            return Err(wrong(changed));
+        if seen.is_some_and(|seen| seen != decided.seen) {
+            return Ok(Done::Refused(Refused::SomeChanged));
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
-        let who = who.as_str();
+        let (who, changed) = (who.as_str(), decided.messages);
         tracing::info!(%campaign, who, changed, approved = decision.is_approved, "messages of a campaign were decided about");
         Ok(Done::Done(changed))
     }
@@ -145,8 +171,26 @@ impl Store {
             return Ok(Done::Missing);
         };
         tx.commit().await.map_err(StoreError::at(STEP))?;
-        let was_approved = before.status == "APR";
+        let was_approved = before.status == "APR" && now.status != "APR";
+        let who = who.as_str();
+        tracing::info!(%campaign, who, position, "a message of a campaign was changed by an operator");
         Ok(Done::Done(Edited { now, was_approved }))
+    }
+
+    /// How many messages of a campaign a cancel would cancel. Nothing is locked.
+    pub async fn campaign_waiting(&self, named: &str) -> Result<Done<u64>, StoreError> {
+        const STEP: &str = "counting the messages of a campaign";
+        let client = self.client().await?;
+        let Some(campaign) = super::find(&**client, named).await? else {
+            return Ok(Done::Missing);
+        };
+        if campaign.state == "cancelled" {
+            return Ok(Done::Refused(Refused::Cancelled));
+        }
+        let row = client.query_one(WAITING.text(), &[&campaign.id]).await;
+        let waiting = row.map_err(StoreError::at(STEP))?.try_get(0);
+        let waiting: i64 = waiting.map_err(StoreError::unreadable(STEP))?;
+        Ok(Done::Done(waiting.unsigned_abs()))
     }
 
     /// Cancels a campaign and its messages that are still to be sent, if these are at most as many as were confirmed;
@@ -155,7 +199,7 @@ impl Store {
         &self,
         named: &str,
         who: &Actor,
-        confirmed: Option<u64>,
+        confirmed: u64,
     ) -> Result<Done<u64>, OperatorError> {
         const STEP: &str = "cancelling a campaign";
         let mut client = self.client().await?;
@@ -168,10 +212,10 @@ impl Store {
         let pending = acts::pending(&*tx, campaign, true).await?;
         let messages = pending.len() as u64;
         // Some are sent between the question and the confirmation.
-        if confirmed.is_none_or(|confirmed| messages > confirmed) {
+        if messages > confirmed {
             return Err(OperatorError::Count {
                 messages,
-                confirmed,
+                confirmed: Some(confirmed),
             });
         }
         let ids: Vec<Uuid> = pending.into_iter().map(|(id, _)| id).collect();
@@ -188,9 +232,17 @@ async fn begun(tx: &Transaction<'_>, named: &str, who: &Actor) -> Result<Done<Uu
     let Some(campaign) = super::find(tx, named).await? else {
         return Ok(Done::Missing);
     };
-    Ok(if acts::lock(tx, campaign.id, who).await? {
-        Done::Done(campaign.id)
-    } else {
-        Done::Refused(Refused::Cancelled)
+    // Others that ask for something wait for this place meanwhile.
+    let bounded = tx.batch_execute("set local lock_timeout = '3s'").await;
+    bounded.map_err(StoreError::at("locking a campaign"))?;
+    Ok(match acts::lock(tx, campaign.id, who).await {
+        Ok(true) => Done::Done(campaign.id),
+        Ok(false) => Done::Refused(Refused::Cancelled),
+        Err(StoreError::Query { source, .. })
+            if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) =>
+        {
+            Done::Refused(Refused::Busy)
+        }
+        Err(error) => return Err(error),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient, Row};
 use uuid::Uuid;
 
@@ -126,6 +127,15 @@ pub struct Decision {
     pub search: Option<String>,
 }
 
+/// The messages that a decision is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meant {
+    /// How many.
+    pub messages: u64,
+    /// What they are together: something else, once one of them was changed, or another is in its place.
+    pub seen: String,
+}
+
 /// The time zone and the hours of campaigns that say no other, as the daemon has recorded them.
 pub async fn default_hours(client: &Client) -> Result<(String, String), StoreError> {
     const STEP: &str = "reading the hours of campaigns";
@@ -223,55 +233,43 @@ pub async fn add(client: &Client, campaign: Uuid, drafts: &[Draft]) -> Result<()
     Ok(())
 }
 
-/// How many messages a decision is about.
+/// Which messages a decision is about.
 pub async fn meant(
     client: &impl GenericClient,
     campaign: Uuid,
     decision: &Decision,
-) -> Result<u64, StoreError> {
+) -> Result<Meant, StoreError> {
     const STEP: &str = "counting the messages of a decision";
     let (first, last, seen) = decision.ranges();
-    let row = client
-        .query_one(
-            MEANT.text(),
-            &[
-                &campaign,
-                &decision.of,
-                &first,
-                &last,
-                &seen,
-                &decision.search,
-            ],
-        )
-        .await;
-    let meant = row.map_err(StoreError::at(STEP))?.try_get(0);
-    let meant: i64 = meant.map_err(StoreError::unreadable(STEP))?;
-    Ok(meant.unsigned_abs())
+    let (of, search) = (&decision.of, &decision.search);
+    let params: [&(dyn ToSql + Sync); 6] = [&campaign, of, &first, &last, &seen, search];
+    let row = client.query_one(MEANT.text(), &params).await;
+    Meant::read(&row.map_err(StoreError::at(STEP))?).map_err(StoreError::unreadable(STEP))
 }
 
-/// Approves or rejects messages that were not scheduled; returns how many changed.
+/// Approves or rejects messages that were not scheduled; returns which.
 pub async fn decide(
     client: &impl GenericClient,
     campaign: Uuid,
     decision: &Decision,
-) -> Result<u64, StoreError> {
+) -> Result<Meant, StoreError> {
+    const STEP: &str = "deciding on messages of a campaign";
     let status = if decision.is_approved { "APR" } else { "REJ" };
     let (first, last, seen) = decision.ranges();
-    let decided = client
-        .execute(
-            DECIDE.text(),
-            &[
-                &campaign,
-                &decision.of,
-                &first,
-                &last,
-                &seen,
-                &decision.search,
-                &status,
-            ],
-        )
-        .await;
-    decided.map_err(StoreError::at("deciding on messages of a campaign"))
+    let (of, search) = (&decision.of, &decision.search);
+    let params: [&(dyn ToSql + Sync); 7] = [&campaign, of, &first, &last, &seen, search, &status];
+    let row = client.query_one(DECIDE.text(), &params).await;
+    Meant::read(&row.map_err(StoreError::at(STEP))?).map_err(StoreError::unreadable(STEP))
+}
+
+impl Meant {
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let messages: i64 = row.try_get("messages")?;
+        Ok(Self {
+            messages: messages.unsigned_abs(),
+            seen: row.try_get("seen")?,
+        })
+    }
 }
 
 impl Decision {

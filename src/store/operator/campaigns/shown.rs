@@ -15,6 +15,9 @@ static SHOWN: &Sql = sql!("../sql/campaign_shown.sql");
 static TALLIES: &Sql = sql!("../sql/campaign_tallies.sql");
 static DECISIONS: &Sql = sql!("../sql/campaign_decisions.sql");
 
+/// Campaigns whose messages are counted for a list.
+const COUNTED_MAX: i64 = 25;
+
 /// Decisions that are listed.
 const DECISIONS_MAX: i64 = 100;
 
@@ -102,7 +105,7 @@ impl Store {
     pub async fn campaigns(&self) -> Result<Vec<(Campaign, Tally)>, StoreError> {
         const STEP: &str = "counting the messages of campaigns";
         let client = self.client().await?;
-        let all = super::list(&**client).await?;
+        let all = super::latest(&**client, COUNTED_MAX).await?;
         let ids: Vec<Uuid> = all.iter().map(|one| one.id).collect();
         let rows = client.query(TALLIES.text(), &[&ids]).await;
         let rows = rows.map_err(StoreError::at(STEP))?;
@@ -165,12 +168,19 @@ pub(super) async fn shown(
     wanted: &Wanted,
 ) -> Result<Vec<Shown>, StoreError> {
     const STEP: &str = "reading the messages of a campaign";
-    let params: [&(dyn ToSql + Sync); 5] = [
+    // As the table has them: what becomes of a scheduled one is not there.
+    let own = |status: &String| match status.as_str() {
+        "SUG" | "APR" | "REJ" => status.clone(),
+        _ => "SCH".to_owned(),
+    };
+    let kept: Vec<String> = wanted.statuses.iter().map(own).collect();
+    let params: [&(dyn ToSql + Sync); 6] = [
         &campaign,
         &wanted.after,
         &wanted.statuses,
         &wanted.search,
         &wanted.limit,
+        &kept,
     ];
     let rows = client.query(SHOWN.text(), &params).await;
     let rows = rows.map_err(StoreError::at(STEP))?;

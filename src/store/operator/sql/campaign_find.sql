@@ -6,4 +6,5 @@ select c.id, c.name, c.timezone, c.hours, (extract(epoch from c.gap_min) * 10000
        (extract(epoch from c.skip_max) * 1000000)::bigint as skip_max, c.from_number, c.seed, c.first_at, c.created_by,
        c.created_at, punctual.campaign_state(c.id, c.state) as state
   from punctual.campaigns c
- where c.id = coalesce((select n.id from punctual.campaigns n where n.name = $1::text), $2::uuid)
+ where c.id = coalesce((select i.id from punctual.campaigns i where i.id = $2::uuid),
+                        (select n.id from punctual.campaigns n where n.name = $1::text))
