@@ -121,7 +121,7 @@ begin
 
   new.attempts := old.attempts;
   new.parts_done := old.parts_done;
-  new.parts_total := old.parts_total;
+  new.parts_total := case when new.status = 'pending' and channel!(new) = 'webhook' and coalesce(btrim(new.to_number, white!()), '') = '' then -1 else old.parts_total end;
   new.next_attempt_at := old.next_attempt_at;
   new.deferred_until := old.deferred_until;
   -- Lateness counts from it: an app that writes whole rows back must not make one too late.
@@ -160,47 +160,180 @@ begin
 end
 $$;
 
--- Before INSERT. In an `insert … on conflict do update` it runs for rows that will be updates too, so it
--- refuses nothing.
+-- ---------------------------------------------------------------- inserts
+--
+--   guard_insert, on each row ─▶ webhook_url (a webhook without a URL)
+--        └─▶ validate.sql (what is not plain)          notify_insert, on the statement: what is near
+--
+-- Most messages are texts that are due in days, and nothing is to be done about them. That is found first, and as
+-- cheaply as can be, because an app may insert one row a statement. What costs is not what is done with a row:
+--
+-- - Postgres reads the condition of a trigger from its text once a statement, at about 1 µs for 200 characters of a
+--   text that is several times as long as the condition. So the conditions here are the shortest possible.
+-- - A `search_path` of a function's own costs 5 µs a call. The two functions that every insert calls have none. Until
+--   they set one, because there is more to do, everything in them that is looked up in the path, types too, is named
+--   with its schema: `operator(pg_catalog.=)`. `tests/pg/app_path.rs` runs them where all other names are somebody's.
+
+-- Before INSERT. In an `insert … on conflict do update` it runs for rows that will be updates too, so it refuses
+-- nothing.
 create or replace function punctual.guard_insert() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql as $$
+declare
+  path pg_catalog.text;
+  by_writer boolean := false;
+  is_kept boolean;
 begin
-  if new.status <> 'pending' then
-    return new;
-  end if;
-  -- Asked first: a condition with a subquery would cost each row as much as the rest of this function.
-  if current_setting('row_security') = 'off' then
-    if restoring!() then
+  begin
+    -- What was read for the check of a row holds for some seconds: the separator, and the zone, if it is one.
+    if new.status operator(pg_catalog.=) 'pending'
+       and new.attempts operator(pg_catalog.=) 0 and new.parts_done operator(pg_catalog.=) 0
+       and new.version operator(pg_catalog.=) 0
+       and pg_catalog.num_nonnulls(new.parts_total, new.next_attempt_at, new.deferred_until, new.requeued_at,
+                                   new.twilio_sid, new.delivered_at) operator(pg_catalog.=) 0
+       and is_plain!(new)
+       and (new.timezone is null
+            or new.timezone::pg_catalog.text operator(pg_catalog.=) pg_catalog.current_setting('punctual.zone', true))
+       and (new.template_vars is not null
+            or pg_catalog.strpos(new.body::pg_catalog.text, pg_catalog.current_setting('punctual.separator', true))
+               operator(pg_catalog.=) 0)
+       and pg_catalog.current_setting('punctual.read_at', true) operator(pg_catalog.=) these_seconds!()
+       and coalesce(pg_catalog.current_setting('punctual.writer', true), '') operator(pg_catalog.<>) 'on'
+    then
       return new;
     end if;
+  -- The app may have dropped a column, or altered it to what does not compare.
+  exception when others then
+    null;
+  end;
+  path := pg_catalog.current_setting('search_path');
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if current_setting('punctual.writer', true) = 'on' then
+    by_writer := may_write_ledger!();
   end if;
-  new.attempts := 0;
-  new.parts_done := 0;
-  new.parts_total := null;
-  new.next_attempt_at := null;
-  new.deferred_until := null;
-  new.requeued_at := null;
-  new.version := 0;
-  new.twilio_sid := null;
-  new.delivered_at := null;
-  if not is_understood!(new) then
+  is_kept := new.status <> 'pending';
+  -- Asked first: a condition with a subquery would cost each row as much as the rest of this function.
+  if current_setting('row_security') = 'off' then
+    is_kept := is_kept or restoring!();
+  end if;
+  if not is_kept then
+    new.attempts := 0;
+    new.parts_done := 0;
+    new.parts_total := null;
+    new.next_attempt_at := null;
+    new.deferred_until := null;
+    new.requeued_at := null;
+    new.version := 0;
+    new.twilio_sid := null;
+    new.delivered_at := null;
+    if not is_understood!(new) then
+      new.status := 'failed';
+      new.error_message := not_understood!(new);
+    elsif not by_writer and channel!(new) = 'webhook' and coalesce(btrim(new.to_number, white!()), '') = '' then
+      -- For webhook_url, which takes it back.
+      new.parts_total := -1;
+    end if;
+  end if;
+  -- For the check of the statement (validate.sql), which takes it back.
+  if not by_writer or is_unnamed_writer!() then
+    perform set_config('punctual.judge', 'on', true);
+  end if;
+  perform set_config('search_path', path, true);
+  return new;
+end
+$$;
+
+-- Webhooks whose row names no URL: theirs is that of their message type, by the settings that the daemon keeps
+-- (PUNCTUAL_WEBHOOK_URLS). It is written into the row, so that everybody sees what will be called, and a change of the
+-- settings moves nothing that is scheduled. Where there is neither, the row fails when it is written; under
+-- PUNCTUAL_VALIDATE = refuse nothing is written. The settings are read with the owner's rights, because the app's roles
+-- have none on schema punctual.
+create or replace function punctual.webhook_url() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  asked constant boolean := coalesce(current_setting('punctual.validate', true) = 'refuse', false);
+  urls jsonb;
+  mode text;
+  fault text;
+  remedy text;
+begin
+  if new.parts_total < 0 then
+    new.parts_total := case when tg_op = 'UPDATE' then old.parts_total end;
+  end if;
+  if new.status <> 'pending' or channel!(new) <> 'webhook' or coalesce(btrim(new.to_number, white!()), '') <> ''
+     or restoring!()
+  then
+    return new;
+  end if;
+  select s.webhook_urls, s.validate into urls, mode from punctual.settings s;
+  new.to_number := urls ->> btrim(new.message_type, white!());
+  if new.to_number is null then
+    fault := 'it has no URL: none in to_number, nor in PUNCTUAL_WEBHOOK_URLS for its message_type';
+    remedy := case when coalesce(btrim(new.message_type, white!()), '') = ''
+                   then 'give it in to_number, or give a message_type that PUNCTUAL_WEBHOOK_URLS has a URL for'
+                   else format('give it in to_number, or set PUNCTUAL_WEBHOOK_URLS for the message_type %s and restart the daemon',
+                               to_json(left(new.message_type, 100)))
+              end;
+    if asked or mode = 'refuse' then
+      raise exception using errcode = 'PT422',
+        message = format('message %s cannot be sent: %s', new.id, fault),
+        hint = format('Nothing was written: %s.', remedy);
+    end if;
+    new.to_number := '';
     new.status := 'failed';
-    new.error_message := not_understood!(new);
+    new.error_message := format('%s: %s', fault, remedy);
   end if;
   return new;
 end
 $$;
 
--- After INSERT of what only the daemon may make of a row.
-create or replace function punctual.guard_inserted() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- After INSERT. What only the daemon may make of a row is refused. And one NOTIFY for each statement, as notify_change
+-- in scheduled_messages.sql has it.
+create or replace function punctual.notify_insert() returns trigger
+language plpgsql as $$
+declare
+  path pg_catalog.text;
+  by_writer boolean := false;
+  refused pg_catalog.text;
+  near pg_catalog.timestamptz;
+  named constant int := 200;
+  ids pg_catalog.text;
+  n int;
 begin
-  if restoring!() then
+  if not exists (
+    select from new_rows r
+     where (r.status operator(pg_catalog.=) 'pending'
+            and due!(r) operator(pg_catalog.>)
+                (pg_catalog.clock_timestamp() operator(pg_catalog.+) '2 hours'::pg_catalog.interval)) is not true)
+  then
     return null;
   end if;
-  raise exception using errcode = 'PT409',
-    message = format('a new message cannot be %s', new.status),
-    hint = 'Insert it as pending.';
+  path := pg_catalog.current_setting('search_path');
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if current_setting('punctual.writer', true) = 'on' then
+    by_writer := may_write_ledger!();
+  end if;
+  select r.status into refused
+    from new_rows r
+   where r.status in ('sending', 'delivered', 'unconfirmed') or r.status <> 'pending' and by_writer
+   limit 1;
+  if refused is not null and not restoring!() then
+    raise exception using errcode = 'PT409',
+      message = format('a new message cannot be %s', refused),
+      hint = 'Insert it as pending.';
+  end if;
+  if not by_writer then
+    near := clock_timestamp() + interval '2 hours';
+    select string_agg(t.id::text, ','), count(*) into ids, n
+      from (select r.id from new_rows r
+             where r.status = 'pending'
+               and due!(r) <= near
+             limit named + 1) t;
+    if n > 0 and may_notify!() then
+      perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
+    end if;
+  end if;
+  perform set_config('search_path', path, true);
+  return null;
 end
 $$;
 
@@ -322,13 +455,7 @@ declare
   ids text;
   n int;
 begin
-  if tg_op = 'INSERT' then
-    select string_agg(t.id::text, ','), count(*) into ids, n
-      from (select r.id from new_rows r
-             where r.status = 'pending'
-               and due!(r) <= near
-             limit named + 1) t;
-  elsif tg_op = 'DELETE' then
+  if tg_op = 'DELETE' then
     select string_agg(t.id::text, ','), count(*) into ids, n
       from (select r.id from old_rows r
              where r.status = 'pending'
@@ -400,15 +527,33 @@ $$;
 -- ------------------------------------------------------------------- triggers
 -- Guards are named to run last among the BEFORE triggers: they judge what will be stored.
 
+-- A version before had a trigger of its own for what notify_insert refuses.
+do $$
+begin
+  if exists (select from pg_catalog.pg_trigger t
+              where t.tgrelid = 'public.scheduled_messages'::regclass and t.tgname = 'zzz_punctual_guard_inserted')
+  then
+    drop trigger zzz_punctual_guard_inserted on public.scheduled_messages;
+  end if;
+end
+$$;
+drop function if exists punctual.guard_inserted();
+
+-- Their definitions name no column whose type the app may want to change: Postgres would refuse that.
 create or replace trigger zzz_punctual_guard_insert
   before insert on public.scheduled_messages for each row
   execute function punctual.guard_insert();
 
-create or replace trigger zzz_punctual_guard_inserted
-  after insert on public.scheduled_messages for each row
-  when (new.status in ('sending', 'delivered', 'unconfirmed')
-        or new.status <> 'pending' and is_writer!())
-  execute function punctual.guard_inserted();
+-- At an UPDATE it is guard_update that asks for it.
+create or replace trigger zzz_punctual_webhook_url
+  before insert or update on public.scheduled_messages for each row
+  when (new.parts_total < 0)
+  execute function punctual.webhook_url();
+
+create or replace trigger punctual_notify_insert
+  after insert on public.scheduled_messages
+  referencing new table as new_rows for each statement
+  execute function punctual.notify_insert();
 
 create or replace trigger zzz_punctual_guard_update
   before update on public.scheduled_messages for each row
@@ -416,11 +561,10 @@ create or replace trigger zzz_punctual_guard_update
   execute function punctual.guard_update();
 
 -- The daemon's everyday changes need no call: with many messages due at once it would be made thousands of
--- times.
+-- times. The two words are compared as one, which is half as long in the form that Postgres reads for each statement.
 create or replace trigger zzz_punctual_guard_daemon
   before update on public.scheduled_messages for each row
-  when (not (old.status = 'pending' and new.status = 'sending'
-             or old.status = 'sending' and new.status in ('sent', 'pending', 'failed'))
+  when (old.status || new.status <> all ('{pendingsending,sendingsent,sendingpending,sendingfailed}')
         and is_writer!())
   execute function punctual.guard_daemon();
 
@@ -454,12 +598,6 @@ create or replace trigger punctual_guarded_delete
   referencing old table as old_rows for each statement
   when (not is_writer!())
   execute function punctual.guard_statement();
-
-create or replace trigger punctual_notify_insert
-  after insert on public.scheduled_messages
-  referencing new table as new_rows for each statement
-  when (not is_writer!())
-  execute function punctual.notify_change();
 
 create or replace trigger punctual_notify_update
   after update on public.scheduled_messages

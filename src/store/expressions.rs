@@ -107,6 +107,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"fault" => fault::put(alias, out),
         b"sender_forms" => fault::sender_forms(out),
         b"is_plain" => fault::is_plain(alias, out),
+        b"these_seconds" => out.row(fault::THESE_SECONDS, b""),
         // What divides a text into parts, as the daemon has it.
         b"separator" => out.row(fault::SEPARATOR, b""),
         // The columns that `fault!` reads.
@@ -170,6 +171,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             b"",
         ),
         b"is_writer" => out.row(rights::IS_WRITER, b""),
+        b"may_write_ledger" => out.row(rights::MAY_WRITE_LEDGER, b""),
         b"is_unnamed_writer" => out.row(rights::IS_UNNAMED_WRITER, b""),
         // A full queue (a session listens inside a transaction left open) makes the commit fail; what is not notified
         // is found by the next sweep or read.

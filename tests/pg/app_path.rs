@@ -201,6 +201,42 @@ async fn what_is_refused_for_good_is_not_sent_and_ends_as_too_late() {
     assert_eq!(world.status(id).await, "cancelled");
 }
 
+/// Their function and their operator for each of the catalog that takes and returns such values, and their types.
+const ALL_THEIRS: &str = "do $$
+    declare
+      own constant regtype[] := array['text', 'varchar', 'name', 'int2', 'int4', 'int8', 'float8', 'numeric', 'bool', 'uuid',
+                                      'timestamptz', 'interval', 'oid', 'text[]']::regtype[];
+      it record;
+      body constant text := 'language plpgsql security definer as
+        ''begin insert into theirs.calls values (session_user); return null; end''';
+    begin
+      for it in
+        select p.oid, p.proname, p.prorettype::regtype as returns, oidvectortypes(p.proargtypes) as args
+          from pg_proc p
+         where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind = 'f' and not p.proretset
+           and p.provariadic = 0 and p.proargtypes::oid[] <@ own::oid[] and p.prorettype = any (own::oid[])
+           and to_regprocedure(format('theirs.%I(%s)', p.proname, oidvectortypes(p.proargtypes))) is null
+      loop
+        execute format('create function theirs.%I(%s) returns %s %s', it.proname, it.args, it.returns, body);
+      end loop;
+      for it in
+        select o.oid, o.oprname, o.oprleft::regtype as l, o.oprright::regtype as r, o.oprresult::regtype as returns
+          from pg_operator o
+         where o.oprnamespace = 'pg_catalog'::regnamespace and o.oprleft = any (own::oid[])
+           and o.oprright = any (own::oid[]) and o.oprresult = any (own::oid[])
+           and to_regoperator(format('theirs.%s(%s, %s)', o.oprname, o.oprleft::regtype, o.oprright::regtype)) is null
+      loop
+        execute format('create function theirs.op%s(%s, %s) returns %s %s', it.oid, it.l, it.r, it.returns, body);
+        execute format('create operator theirs.%s (leftarg = %s, rightarg = %s, function = theirs.op%s)',
+                       it.oprname, it.l, it.r, it.oid);
+      end loop;
+      create domain theirs.text as pg_catalog.text check (theirs.call());
+      create domain theirs.timestamptz as pg_catalog.timestamptz check (theirs.call());
+      create domain theirs.interval as pg_catalog.interval check (theirs.call());
+      grant usage on schema theirs to public;
+    end
+    $$";
+
 /// Somebody with a schema in front of all others, in which the names that Punctual and the app use are theirs.
 #[tokio::test]
 async fn nobodys_search_path_counts_where_the_owners_rights_do() {
@@ -255,6 +291,42 @@ async fn nobodys_search_path_counts_where_the_owners_rights_do() {
         let called: i64 = one(&world.unseen, "select count(*) from theirs.calls").await;
         assert_eq!(called, 0, "{change}");
     }
+    run(&world.unseen, ALL_THEIRS).await;
+    let again = world.db.client().await;
+    let as_theirs = format!("set role {role}; set search_path = theirs, pg_catalog, public");
+    run(&again, &as_theirs).await;
+    // One that is judged, one that is recognized, one that is near, one that cannot be sent.
+    for (number, days) in [
+        ("+13105550199", 9),
+        ("+13105550199", 9),
+        ("+13105550199", 0),
+        ("0", 9),
+    ] {
+        let insert = format!(
+            "insert into public.scheduled_messages (to_number, body, scheduled_at)
+             values ('{number}', 'x', pg_catalog.clock_timestamp() operator(pg_catalog.+) '{days} days'::pg_catalog.interval)"
+        );
+        run(&again, &insert).await;
+        let called: i64 = one(&world.unseen, "select count(*) from theirs.calls").await;
+        assert_eq!(called, 0, "{number} in {days} days");
+    }
+    run(&again, "update public.scheduled_messages set body = 'y'").await;
+    let called: i64 = one(&world.unseen, "select count(*) from theirs.calls").await;
+    assert_eq!(called, 0, "an update");
+    // What is not named with its schema is theirs.
+    run(
+        &again,
+        "select from public.scheduled_messages where status = 'pending'",
+    )
+    .await;
+    let called: i64 = one(&world.unseen, "select count(*) from theirs.calls").await;
+    assert!(called > 0);
+    drop(again);
+    run(
+        &world.unseen,
+        "delete from scheduled_messages where to_number in ('+13105550199', '0')",
+    )
+    .await;
     run(&world.unseen, "truncate audit_log, theirs.audit_log").await;
     assert_eq!(store(&world).follow_missed(25).await.unwrap(), 1);
     assert!(world.status(id).await == "cancelled");

@@ -31,6 +31,7 @@ mod guard;
 mod harness;
 mod history;
 mod in_app;
+mod inserts;
 mod least;
 mod limits;
 mod live;

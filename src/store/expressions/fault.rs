@@ -57,9 +57,10 @@ pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(REST, alias);
 }
 
-/// Appends that a message is a text as most are, in which `fault!` finds nothing: that is ten times as long, and
-/// Postgres reads it for each statement again. What this does not recognize may be in order too. `own.separator`
-/// is a variable of the function.
+/// Appends that a message is a text as most are, in which `fault!` finds nothing, unless its text has the separator or
+/// its zone is none: that is ten times as long, and Postgres reads it for each statement again. What this does not
+/// recognize may be in order too. Everything in it is named with its schema, because a function without a `search_path`
+/// of its own asks it (`triggers/scheduled_messages.sql`).
 pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     #[expect(
         clippy::cast_possible_truncation,
@@ -68,15 +69,22 @@ pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     )]
     const MOST: i32 = TEXTS.max_chars as i32;
     out.row(
-        "($channel::text = 'sms' and $timezone is null and $to_number ~ '^\\+[1-9][0-9]{6,14}\\Z'
-          and ($from_number is null or $from_number ~ '^\\+[1-9][0-9]{6,14}\\Z')
+        "($channel::pg_catalog.text operator(pg_catalog.=) 'sms'
+          and $to_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z'
+          and ($from_number is null or $from_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z')
           and ($template_vars is not null
-               or $body ~ '[0-9A-Za-z]' and strpos($body, own.separator) = 0 and length($body) <= ",
+               or $body::pg_catalog.text operator(pg_catalog.~) '[0-9A-Za-z]'
+                  and pg_catalog.length($body::pg_catalog.text) operator(pg_catalog.<=) ",
         alias,
     );
     out.number(MOST);
     out.row("))", alias);
 }
+
+/// The ten seconds that it is in: what was read in them holds in them.
+pub(super) const THESE_SECONDS: &str =
+    "cast(cast(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog./) 10 as pg_catalog.int8)
+           as pg_catalog.text)";
 
 /// The forms of a sender, as alternatives in a regular expression.
 pub(super) const fn sender_forms<const N: usize>(out: &mut Text<N>) {

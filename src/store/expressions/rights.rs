@@ -60,6 +60,13 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
 pub(super) const IS_WRITER: &str = "(coalesce(current_setting('punctual.writer', true), '') = 'on'
          and has_table_privilege('punctual.attempts'::regclass, 'INSERT'))";
 
+/// Whether a role may write the ledger that need not have the right to use schema `punctual`: where [`IS_WRITER`] is
+/// not the condition of a trigger, which is read with the rights of whoever made it.
+pub(super) const MAY_WRITE_LEDGER: &str = "coalesce((select has_table_privilege(c.oid, 'INSERT')
+                        from pg_class c
+                        join pg_namespace n on n.oid = c.relnamespace
+                       where n.nspname = 'punctual' and c.relname = 'attempts'), false)";
+
 /// Whether a session says so that does not name the program it is of.
 pub(super) const IS_UNNAMED_WRITER: &str = "current_setting('punctual.writer', true) = 'on'
          and coalesce(current_setting('punctual.program', true), '') = ''";
