@@ -16,6 +16,11 @@ const USER: &str = "insert into users (id) values ('11111111-1111-4111-8111-1111
                                     quiet_hours_end)
   values ('11111111-1111-4111-8111-111111111111', '+13105550101', true, true, null, null)";
 
+/// A text that stands alone; its id.
+const ALONE: &str = "insert into sms_messages (user_id, phone_number, message_content, status, scheduled_for, metadata)
+                 values ('11111111-1111-4111-8111-111111111111', '+13105550102', 'alone', 'scheduled', now(), null)
+                 returning id";
+
 fn buildos() -> Migrator<'static> {
     Migrator::embedded().with_preset(Preset::named("buildos"))
 }
@@ -229,14 +234,11 @@ async fn a_record_is_no_message_of_its_own_whenever_it_becomes_one() {
     run(&world.user, USER).await;
     let store = store(&world);
     // Not named by anything: two texts of the app's.
-    let alone = "insert into sms_messages (user_id, phone_number, message_content, status, scheduled_for, metadata)
-                 values ('11111111-1111-4111-8111-111111111111', '+13105550102', 'alone', 'scheduled', now(), null)
-                 returning id";
     let (named, naming) = (
-        one::<Uuid>(&world.user, alone).await,
-        one::<Uuid>(&world.user, alone).await,
+        one::<Uuid>(&world.user, ALONE).await,
+        one::<Uuid>(&world.user, ALONE).await,
     );
-    let sent: Uuid = one(&world.user, alone).await;
+    let sent: Uuid = one(&world.user, ALONE).await;
     assert_eq!(world.tally().await, "pending 3");
     let row = reminds(&world, "the text").await;
     let link = async |record: Uuid| {
@@ -321,9 +323,18 @@ async fn a_record_is_no_message_of_its_own_whenever_it_becomes_one() {
         one::<String>(&world.unseen, jobs).await,
         "send_sms completed, other pending"
     );
+    let left: i64 = one(&world.unseen, "select count(*) from punctual.source_writes").await;
+    assert_eq!(left, 0);
+}
 
-    // What the app's worker takes by its row is its own, and its job stays for it.
-    let theirs: Uuid = one(&world.user, alone).await;
+#[tokio::test]
+async fn what_the_apps_worker_takes_by_its_row_is_its_own_and_its_job_stays_for_it() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    made(&world).await;
+    run(&world.user, USER).await;
+    let store = store(&world);
+    let theirs: Uuid = one(&world.user, ALONE).await;
     let job = format!(
         "insert into queue_jobs (user_id, job_type, metadata)
          values ('11111111-1111-4111-8111-111111111111', 'send_sms', '{{\"message_id\": \"{theirs}\"}}');
@@ -336,7 +347,6 @@ async fn a_record_is_no_message_of_its_own_whenever_it_becomes_one() {
     let of_job =
         format!("select status::text from queue_jobs where metadata ->> 'message_id' = '{theirs}'");
     assert_eq!(one::<String>(&world.unseen, &of_job).await, "pending");
-    assert_eq!(status(theirs).await, "queued");
-    let left: i64 = one(&world.unseen, "select count(*) from punctual.source_writes").await;
-    assert_eq!(left, 0);
+    let of_row = format!("select status::text from sms_messages where id = '{theirs}'");
+    assert_eq!(one::<String>(&world.unseen, &of_row).await, "queued");
 }
