@@ -10,6 +10,17 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
               else regexp_replace(address, '[^0-9]', '', 'g') end
 $$;
 
+-- What they replied; unless claims still ask for it (not `all_of_it`), also to which campaigns.
+create or replace function punctual.forget_replies(whoms text[], all_of_it boolean) returns void
+language sql as $$
+  delete from punctual.replies r where punctual.bare_address(r.their_number) = any (whoms);
+  delete from punctual.campaign_replies r where all_of_it and punctual.bare_address(r.their_number) = any (whoms);
+  delete from punctual.outbox o
+   where o.message_id is null and punctual.bare_address(o.write ->> 'theirs') = any (whoms)
+$$;
+
+revoke execute on function punctual.forget_replies(text[], boolean) from PUBLIC;
+
 -- Erases every message to this recipient that has ended, also those whose row was deleted, as far as it is known whom
 -- these were for. Returns how many; and those that are kept, because they may still be sent or may have been. If none
 -- is, the recipient's opt-outs are obeyed by a hash from then on; how many that are. With `app_tables` rows of the
@@ -68,6 +79,7 @@ begin
   update punctual.campaign_messages c set phone_number = '#' || c.id
    where punctual.bare_address(c.phone_number) = any (whoms) and c.message_id <> all (kept);
   perform set_config('punctual.writer', coalesce(writer, ''), true);
+  perform punctual.forget_replies(whoms, kept = '{}');
   -- A user, or an endpoint.
   delete from punctual_api.push_subscriptions p
    where whom in (punctual.bare_address(p.user_id::text), punctual.bare_address(p.endpoint));

@@ -43,6 +43,7 @@ declare
   events int;
   instances int;
   acts int;
+  answers int;
   shown int;
   ended int;
 begin
@@ -71,6 +72,8 @@ begin
   delete from punctual.operator_history h
    where h.ctid in (select o.ctid from punctual.operator_history o where o.at < before limit most);
   get diagnostics acts = row_count;
+  delete from punctual.replies r where r.ctid in (select o.ctid from punctual.replies o where o.at < before limit most);
+  get diagnostics answers = row_count;
   -- What was shown in the app, which is a text, unless a part of the message may still be put there, or again.
   delete from punctual_api.in_app_messages s
    where s.ctid in (select o.ctid from punctual_api.in_app_messages o
@@ -83,7 +86,7 @@ begin
   delete from punctual_api.push_subscriptions p
    where p.ctid in (select o.ctid from punctual_api.push_subscriptions o where o.ended_at < before limit most);
   get diagnostics ended = row_count;
-  return case when greatest(writes, events, instances, acts, shown, ended) = most then '' end;
+  return case when greatest(writes, events, instances, acts, answers, shown, ended) = most then '' end;
 end
 $$;
 

@@ -16,10 +16,12 @@ use crate::policy::BusinessHours;
 use crate::store::campaigns::{self, Campaign};
 
 mod decide;
+mod estimate;
 mod file;
 mod import;
 mod manage;
 mod plan;
+mod report;
 mod status;
 
 const HELP: &str = "\
@@ -86,6 +88,11 @@ enum What {
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
     },
+    /// What a campaign has come to: sent, delivered, replies, opt-outs, segments, costs, and why others were not sent
+    Report {
+        #[command(flatten)]
+        of: Of,
+    },
     /// List the campaigns, or how many messages of one are in which status
     Status {
         /// The campaign: its name or id
@@ -138,6 +145,9 @@ struct Import {
     /// Whom the messages are from [default: the sender of messages that name none]
     #[arg(long, value_name = "SENDER", value_parser = sender)]
     from: Option<Sender>,
+    /// Whether it sends nothing more to whom has replied [default: true]
+    #[arg(long, value_name = "true|false")]
+    stop_on_reply: Option<bool>,
     /// What the plan is drawn from: the same seed gives the same plan [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<i64>,
@@ -160,6 +170,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         What::Resume { of } => manage::resume(of, sources).await,
         What::Reschedule { of, by } => manage::reschedule(of, by, sources).await,
         What::Cancel { of, yes, by } => manage::cancel(of, yes, by.as_deref(), sources).await,
+        What::Report { of } => report::run(of, sources).await,
         What::Status { campaign, json } => status::run(campaign.as_deref(), json, sources).await,
     }
 }

@@ -39,6 +39,9 @@ pub enum ProviderChoice {
 }
 
 impl ProviderChoice {
+    /// The word for the first of them.
+    pub const TWILIO: &str = "twilio";
+
     /// The channels that it carries.
     pub fn channels(&self) -> Vec<Channel> {
         match self {
@@ -64,7 +67,7 @@ impl ProviderChoice {
     /// The word for it in the settings.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Twilio(_) => "twilio",
+            Self::Twilio(_) => Self::TWILIO,
             Self::Modem(_) => "modem",
             Self::Webhook(_) => "webhook",
             Self::Smtp(_) => "smtp",

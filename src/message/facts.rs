@@ -63,6 +63,8 @@ pub struct CampaignHours {
     pub timezone: String,
     /// Whether the campaign was cancelled meanwhile.
     pub is_cancelled: bool,
+    /// Whether the recipient has replied to it, and it stops then.
+    pub has_reply: bool,
 }
 
 /// `scheduled_messages.priority`: of messages due at the same time the highest is sent first.

@@ -2,6 +2,7 @@
 //! preview is the plan.
 
 pub mod campaign;
+pub mod estimate;
 mod open_time;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ use crate::message::Moment;
 use crate::schedule::PACE_SLACK;
 use crate::schedule::pace::gap;
 
+mod claims;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const ROWS: usize = 346;

@@ -1,8 +1,23 @@
-//! The hours of campaigns that have none of their own.
+//! What ends the messages of a campaign, and the hours of campaigns that have none of their own.
 
 use jiff::tz::TimeZone;
 
-use super::{BusinessHours, Zones};
+use super::{BusinessHours, Reason, ReasonKind, Zones};
+use crate::message::Facts;
+
+/// The reason of a cancel because of a reply.
+pub(crate) const REPLIED: &str = "the recipient has replied to the campaign";
+
+/// Why nothing more of its campaign is sent to this recipient.
+pub(super) fn end(facts: &Facts) -> Option<Reason> {
+    let own = facts.campaign_hours.as_ref()?;
+    if own.is_cancelled {
+        let text = "its campaign was cancelled";
+        return Some(Reason::new(ReasonKind::Campaign, text));
+    }
+    own.has_reply
+        .then(|| Reason::new(ReasonKind::Replied, REPLIED))
+}
 
 /// When a campaign may send that does not say so itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,6 +36,7 @@ mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use campaign::CampaignDefaults;
+pub(crate) use campaign::REPLIED;
 pub use channels::Rule;
 pub use cleared::{Cleared, MessageContext};
 pub use days::{LocalDay, local_days};
@@ -193,13 +194,7 @@ pub fn judge(
     if let Some(reason) = consent::refusal(&claim.facts, channel) {
         return Verdict::Cancel { reason };
     }
-    if claim
-        .facts
-        .campaign_hours
-        .as_ref()
-        .is_some_and(|of| of.is_cancelled)
-    {
-        let reason = Reason::new(ReasonKind::Campaign, "its campaign was cancelled");
+    if let Some(reason) = campaign::end(&claim.facts) {
         return Verdict::Cancel { reason };
     }
     if Rule::Event.holds(channel) && claim.facts.event == Event::Gone {

@@ -39,6 +39,8 @@ pub enum ReasonKind {
     SwitchedOff,
     /// Its campaign was cancelled.
     Campaign,
+    /// Its recipient has replied to its campaign.
+    Replied,
     /// Its event was deleted.
     EventDeleted,
     /// Its recipient's quiet hours.
@@ -63,12 +65,13 @@ pub enum ReasonKind {
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
         Self::SwitchedOff,
         Self::Campaign,
+        Self::Replied,
         Self::EventDeleted,
         Self::QuietHours,
         Self::BusinessHours,
@@ -89,6 +92,7 @@ impl ReasonKind {
             Self::NotVerified => "not_verified",
             Self::SwitchedOff => "switched_off",
             Self::Campaign => "campaign",
+            Self::Replied => "replied",
             Self::EventDeleted => "event_deleted",
             Self::QuietHours => "quiet_hours",
             Self::BusinessHours => "business_hours",

@@ -23,5 +23,5 @@ pub mod report;
 pub mod standing;
 
 pub use merge::merge;
-pub use report::{About, ProviderMessage, ProviderStatus, Report, TextKey, whole_number};
+pub use report::{About, Price, ProviderMessage, ProviderStatus, Report, TextKey, whole_number};
 pub use standing::{Change, RetryLimits, Standing};

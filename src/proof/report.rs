@@ -92,6 +92,17 @@ pub struct ProviderMessage {
     pub by_api: bool,
     /// When the provider created it, by the provider's clock, in whole seconds.
     pub created: Option<Moment>,
+    /// What it cost; `None`: the provider does not say it, or not yet.
+    pub price: Option<Price>,
+}
+
+/// What a message cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// A decimal number that is not negative.
+    pub amount: String,
+    /// The currency, as the provider names it.
+    pub unit: String,
 }
 
 impl fmt::Debug for ProviderMessage {

@@ -32,8 +32,31 @@ pub enum Callback {
     Segment(Box<SegmentReport>),
     /// A recipient opts out, or in again.
     Opt(OptOut),
+    /// A reply that is no command.
+    Reply(Reply),
     /// Nothing that is used.
     Nothing,
+}
+
+/// What a recipient has answered.
+///
+/// `Debug` shows neither number nor text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The provider's id of it, by which a repetition is recognised.
+    pub id: String,
+    /// Our senders: the number that received it, and the pool of that number.
+    pub ours: Vec<String>,
+    /// The recipient.
+    pub theirs: String,
+    /// The text; empty for a picture.
+    pub text: String,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
 }
 
 /// What a provider has received without HTTP.

@@ -160,6 +160,7 @@ impl<I: Inbox> Provider for InApp<I> {
                     body: String::new(),
                     by_api: true,
                     created: None,
+                    price: None,
                 })),
                 Some(false) => Fetched::Absent,
                 None => Fetched::NotNow {

@@ -26,7 +26,9 @@ pub mod twilio;
 pub mod webhook;
 pub mod webpush;
 
-pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, Heard, OptCommand, OptOut};
+pub use callbacks::{
+    BadCallback, Callback, CallbackRequest, Callbacks, Heard, OptCommand, OptOut, Reply,
+};
 pub use http::ClientError;
 pub use lookup::{Fetched, Listed, Query};
 pub use providers::Providers;
@@ -35,6 +37,9 @@ pub(crate) use twilio::callback_routes;
 /// What text messages may have: for commands that run without the settings of a provider. All providers of texts
 /// accept the same, the console too, so that a trial shows what would be refused.
 pub const TEXTS: Capabilities = twilio::CAPABILITIES;
+
+/// What the provider of texts sends by default, and how long it queues what is more.
+pub use twilio::rates::{DefaultRate, QUEUED_MAX, default_rate};
 
 /// `error_code` of rows whose recipient the provider knows to have opted out.
 pub const OPTED_OUT_CODES: &[i32] = twilio::codes::OPTED_OUT;

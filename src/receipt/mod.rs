@@ -27,9 +27,11 @@ use crate::metrics::span::{self, Step};
 use crate::metrics::{Counter, Metrics};
 use crate::policy::{Cleared, Rules};
 use crate::proof::{About, Change, Report};
-use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+use crate::provider::{
+    BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut, Reply,
+};
 use crate::reactor;
-use crate::store::receipts::Received;
+use crate::store::receipts::{NewReply, Received};
 use crate::store::{Store, StoreError};
 
 /// Connections that callbacks need: one for the groups, one for single writes. The pool is larger by this
@@ -143,6 +145,7 @@ impl CallbackHandler {
             Callback::Report(report) => self.report(report).await,
             Callback::Segment(segment) => self.segment(segment).await,
             Callback::Opt(opt) => self.opt(opt).await,
+            Callback::Reply(reply) => self.reply(reply).await,
             Callback::Nothing => Ok(()),
         }
     }
@@ -190,6 +193,21 @@ impl CallbackHandler {
             let retry = failure.retry;
             let _ = inputs.try_send(Input::Reported { parties, retry });
         }
+    }
+
+    async fn reply(&self, reply: &Reply) -> Result<(), CallbackRejected> {
+        let ours: Vec<&str> = reply.ours.iter().map(String::as_str).collect();
+        // No text in the database has this character.
+        let text = reply.text.replace('\0', "");
+        let kept = NewReply {
+            id: &reply.id,
+            ours: &ours,
+            theirs: &reply.theirs,
+            text: &text,
+        };
+        let cancelled = self.inbox.alone(self.store.keep_reply(kept)).await?;
+        tracing::info!(cancelled, "a recipient replied");
+        Ok(())
     }
 
     async fn opt(&self, opt: &OptOut) -> Result<(), CallbackRejected> {

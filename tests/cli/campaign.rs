@@ -210,9 +210,15 @@ async fn what_is_approved_is_scheduled_as_the_preview_shows_it() {
         lines.contains("\nCampaign Duration: ") && lines.contains("nights paused"),
         "{lines}"
     );
+    // One segment each bubble.
+    assert!(lines.contains("\nSegments: 440, at most "), "{lines}");
+    let unknown =
+        "Not known: how fast the provider sends for this sender; the daily cap of the sender";
+    assert!(lines.contains(unknown), "{lines}");
     assert_eq!(count(&client, "scheduled_messages").await, 0);
     let preview = json(&db, &[&["preview", "spring"][..], &begin].concat()).await;
     assert_eq!(preview["scheduled"], false);
+    estimates(&db, &client, &preview).await;
     assert_eq!(count(&client, "scheduled_messages").await, 0);
     assert_eq!(count(&client, "punctual.paces").await, 0);
 
@@ -261,6 +267,56 @@ async fn what_is_approved_is_scheduled_as_the_preview_shows_it() {
     assert_eq!(counts, BTreeSet::from([("REJ", 11), ("SCH", 335)]));
     let said = succeeds(&db, &["status"]).await;
     assert!(said.contains("scheduled spring"), "{said}");
+    reports(&db, &client).await;
+}
+
+/// What the campaign of the test above has come to, once one of its messages has failed.
+async fn reports(db: &TestDb, client: &Client) {
+    execute(
+        client,
+        "set session_replication_role = replica;
+         update scheduled_messages set status = 'failed', error_message = 'no such number' where to_number = '+12025550001'",
+    )
+    .await;
+    let report = json(db, &["report", "spring"]).await;
+    let figures = [
+        "messages", "waiting", "sent", "failed", "segments", "replied",
+    ];
+    let figures = figures.map(|name| report[name].as_i64().unwrap());
+    assert_eq!(figures, [346, 334, 0, 1, 0, 0], "{report}");
+    assert_eq!(report["reasons"][0]["reason"], "no such number");
+    let said = succeeds(db, &["report", "spring"]).await;
+    assert!(said.contains("  failed      1: no such number\n"), "{said}");
+}
+
+/// What the rate of the sender, and its daily cap, would do to the plan; nothing is written.
+async fn estimates(db: &TestDb, client: &Client, preview: &Value) {
+    let begin = ["--at", "2031-11-07 14:31", "--daily-cap", "80"];
+    let args = [&["preview", "spring"][..], &begin].concat();
+    let estimate = &json(db, &args).await["estimate"];
+    assert_eq!(estimate["segments"], preview["estimate"]["segments"]);
+    let over = estimate["days_over_cap"].as_array().unwrap();
+    assert!(!over.is_empty(), "{estimate}");
+    assert!(over.iter().all(|day| day["segments"].as_i64() > Some(80)));
+    // By the console.
+    assert_eq!(estimate["provider_queue_s"], Value::Null);
+    assert_eq!(estimate["last_at_rate"], Value::Null);
+    // A segment in ten minutes is less than the plan wants.
+    let slow = "insert into punctual.paces (scope, what, gap_min, gap_max) values ('sender', '+12025550100', '10 min', '10 min')";
+    execute(client, slow).await;
+    let said = succeeds(db, &args).await;
+    for says in [
+        "a rate of one segment every 10m, 1 at once: too low, the last is sent at ",
+        "Over the cap of 80 segments, beyond which carriers may refuse: ",
+    ] {
+        assert!(said.contains(says), "no {says:?} in\n{said}");
+    }
+    let slow = &json(db, &args).await["estimate"];
+    assert!(
+        slow["last_at_rate"].as_str() > preview["last_at"].as_str(),
+        "{slow}"
+    );
+    execute(client, "delete from punctual.paces").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -187,6 +187,7 @@ async fn a_claim_knows_the_hours_of_its_campaign() {
         hours: "mon-sun 00:00-24:00".into(),
         timezone: "America/Los_Angeles".into(),
         is_cancelled: false,
+        has_reply: false,
     };
     assert_eq!(hours(&store, own).await, Some(expected));
     assert_eq!(hours(&store, others).await, None);

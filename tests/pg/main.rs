@@ -61,6 +61,7 @@ mod receipts;
 mod recovery;
 mod refusals;
 mod replicated;
+mod replies;
 mod retention;
 mod retry;
 mod rollback;

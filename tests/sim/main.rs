@@ -5,6 +5,7 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod campaign;
 mod cause;
 mod dice;
 mod foreseen;

@@ -438,9 +438,18 @@ async fn replies_are_handed_in_and_kept_until_they_are_recorded() {
         );
         (opt.command, opt.id, heard.recorded)
     };
+    let heard = running.hears().await;
+    let Callback::Reply(reply) = heard.callback else {
+        panic!("{:?}", heard.callback)
+    };
+    assert_eq!(
+        (&*reply.theirs, &*reply.text, reply.ours.as_slice()),
+        (TO, "What time?", &[SENDER.to_owned()][..])
+    );
+    heard.recorded.send(()).unwrap();
     let (command, first, recorded) = opts(&mut running).await;
     assert_eq!(command, OptCommand::Stop);
-    until("what says nothing is deleted", || {
+    until("what was recorded is deleted", || {
         gsm.phone().stored.len() == 1
     })
     .await;

@@ -124,6 +124,7 @@ async fn settings(
                 length: args.skip.map_or(skips.length, |Gap(min, max)| (min, max)),
             },
         },
+        stop_on_reply: args.stop_on_reply.unwrap_or(true),
         from: args
             .from
             .as_ref()
@@ -154,6 +155,7 @@ async fn write(
         || args.skip.is_some()
         || args.skip_chance.is_some()
         || args.from.is_some()
+        || args.stop_on_reply.is_some()
         || args.seed.is_some();
     if made.is_none() && is_set {
         bail!(

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::estimate::{Known, Outlook};
 use super::{named, open_time, who};
 use crate::cli::when::{self, FORMS, When};
 use crate::cli::{Usage, output, session};
@@ -34,6 +35,9 @@ pub(super) struct Args {
     campaign: String,
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help = at_help())]
     at: Option<String>,
+    /// How many segments the sender may send on a day, for the estimate
+    #[arg(long, value_name = "SEGMENTS")]
+    daily_cap: Option<usize>,
     /// Who schedules it, for the record [default: the user of this session]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -54,8 +58,17 @@ struct Plan {
     slots: Vec<Planned>,
     /// The ids of the rows that were written.
     ids: Option<Vec<Uuid>>,
-    separator: String,
+    /// Of each text its parts, and their segments.
+    sizes: Vec<(usize, usize)>,
+    known: Known,
     now: Moment,
+}
+
+impl Plan {
+    fn outlook(&self) -> Outlook {
+        let segments: Vec<usize> = self.sizes.iter().map(|(_, segments)| *segments).collect();
+        Outlook::of(&self.known, &self.slots, &segments, &self.open)
+    }
 }
 
 pub(super) async fn run(args: Args, is_written: bool, sources: &Sources) -> anyhow::Result<()> {
@@ -65,7 +78,7 @@ pub(super) async fn run(args: Args, is_written: bool, sources: &Sources) -> anyh
         let separator = app.part_separator().await?;
         let separator = separator.unwrap_or_else(|| SEPARATOR.to_owned());
         let done = app.at_once(is_written, async || {
-            let mut plan = made(client, &args, separator, is_written).await?;
+            let mut plan = made(client, &args, &separator, is_written, sources).await?;
             if is_written {
                 write(client, &mut plan).await?;
             }
@@ -84,8 +97,9 @@ pub(super) async fn run(args: Args, is_written: bool, sources: &Sources) -> anyh
 async fn made(
     client: &Client,
     args: &Args,
-    separator: String,
+    separator: &str,
     is_written: bool,
+    sources: &Sources,
 ) -> anyhow::Result<Plan> {
     let campaign = named(client, &args.campaign).await?;
     // Before anything is read that another act may change.
@@ -122,13 +136,17 @@ async fn made(
     let Some(slots) = pacing.plan(&open, start, first, messages.len()) else {
         bail!("the hours of {name:?} never open");
     };
+    let sizes = messages
+        .iter()
+        .map(|one| size(&one.draft.content, separator));
     Ok(Plan {
+        sizes: sizes.collect(),
+        known: Known::of(client, &campaign, args.daily_cap, sources).await?,
         campaign,
         open,
         messages,
         slots,
         ids: None,
-        separator,
         now,
     })
 }
@@ -156,7 +174,7 @@ fn as_json(plan: &Plan) -> Value {
     let settings = &plan.campaign.settings;
     let rows = plan.messages.iter().zip(&plan.slots).enumerate();
     let rows = rows.map(|(n, (message, slot))| {
-        let (bubbles, segments) = size(&message.draft.content, &plan.separator);
+        let (bubbles, segments) = plan.sizes.get(n).copied().unwrap_or_default();
         json!({
             "position": message.position,
             "customer_name": message.draft.customer_name,
@@ -183,6 +201,7 @@ fn as_json(plan: &Plan) -> Value {
         "duration_s": span.map(|span| span.all.as_secs()),
         "open_s": span.map(|span| span.open.as_secs()),
         "days": span.map(|span| span.days),
+        "estimate": plan.outlook().as_json(&plan.known),
         "messages": rows,
     })
 }
@@ -192,7 +211,8 @@ fn as_lines(plan: &Plan) -> String {
     let n = plan.messages.len();
     let wide = format!("[{n}/{n}]").len();
     let mut text = String::new();
-    for (nth, (message, slot)) in (1..).zip(plan.messages.iter().zip(&plan.slots)) {
+    let rows = plan.messages.iter().zip(&plan.slots).zip(&plan.sizes);
+    for (nth, ((message, slot), &(bubbles, _))) in (1..).zip(rows) {
         if let Some(skip) = slot.skip {
             let minutes = minutes(skip);
             let _ = writeln!(
@@ -206,7 +226,6 @@ fn as_lines(plan: &Plan) -> String {
             minutes(slot.gap) + slot.skip.map_or(0, minutes)
         };
         let name = message.draft.customer_name.as_deref().unwrap_or_default();
-        let (bubbles, _) = size(&message.draft.content, &plan.separator);
         let _ = writeln!(
             text,
             "{:<wide$} {:<19} | {:<14} | {} | +{gap:>2}m | {bubbles} bubble{}",
@@ -227,6 +246,7 @@ fn as_lines(plan: &Plan) -> String {
             span.open.as_secs_f64() / 3600.0,
         );
     }
+    text += &plan.outlook().as_lines(&plan.known, &plan.open);
     let name = &plan.campaign.settings.name;
     text + &match &plan.ids {
         Some(ids) => format!("{} messages of {name:?} were scheduled (SCH)\n", ids.len()),
@@ -240,7 +260,7 @@ const fn minutes(span: Duration) -> u64 {
 }
 
 /// `11/08 02:31 PM`.
-fn clock(at: Moment, zone: &TimeZone) -> String {
+pub(super) fn clock(at: Moment, zone: &TimeZone) -> String {
     Timestamp::from_microsecond(at.as_micros()).map_or_else(
         |_| at.to_string(),
         |at| {

@@ -63,6 +63,7 @@ fn described(one: &Campaign) -> Value {
         "skip_min_s": pacing.skips.length.0.as_secs_f64(),
         "skip_max_s": pacing.skips.length.1.as_secs_f64(),
         "from_number": settings.from,
+        "stop_on_reply": settings.stop_on_reply,
         "seed": pacing.seed,
         "first_at": one.first_at,
         "created_by": one.created_by,

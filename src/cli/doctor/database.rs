@@ -144,6 +144,15 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
         Ok(senders) => senders::unusable(&senders, config.map(|_| &assumed)),
         Err(e) => failed("senders", &e),
     });
+    // Only of a provider whose rates are known.
+    if config.is_some_and(senders::has_known_rates) {
+        findings.push(
+            match doctor::busiest(client, sender.map(Sender::as_str)).await {
+                Ok(busiest) => senders::too_fast(&busiest),
+                Err(e) => failed("sender rates", &e),
+            },
+        );
+    }
     match doctor::zones(client).await {
         Ok(zones) => findings.extend([zones::unknown(&zones), zones::without_summer(&zones)]),
         Err(e) => findings.push(failed("zones", &e)),

@@ -92,8 +92,8 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::TooLate => "too late",
         ReasonKind::EventDeleted => "deleted events",
         ReasonKind::QuietHours | ReasonKind::BusinessHours => "hours",
-        // What a person has cancelled needs no finding.
-        ReasonKind::Sender | ReasonKind::Campaign => return None,
+        // What a person has cancelled, or answered, needs no finding.
+        ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied => return None,
     })
 }
 

@@ -1,8 +1,9 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
+use crate::config::{Config, ProviderChoice};
 use crate::message::{Channel, Sender};
-use crate::provider;
-use crate::store::doctor::{Finding, Level, Named};
+use crate::provider::{self, DefaultRate};
+use crate::store::doctor::{Busiest, Finding, Level, Named};
 use crate::store::forecast::Assumed;
 
 /// How many are shown.
@@ -72,6 +73,57 @@ pub(super) fn unusable(named: &[Named], set: Option<&Assumed>) -> Finding {
         faults.join("; "),
         "they will fail: write a number in E.164, a short code, a name, whatsapp: and a number, or a messaging \
          service (MG…), or null for the default sender",
+    )
+}
+
+/// Whether texts go by a provider whose rates are known.
+pub(super) fn has_known_rates(config: &Config) -> bool {
+    let mut all = config.each_provider();
+    all.any(|(_, own)| matches!(own, ProviderChoice::Twilio(_)))
+}
+
+/// Senders whose rate, or whose busiest minute, is above what their kind is sent at by default.
+pub(super) fn too_fast(busiest: &[Busiest]) -> Finding {
+    const WHAT: &str = "sender rates";
+    let fault = |one: &Busiest| {
+        let sender = Sender::parse(&one.sender, provider::TEXTS.sender_pools).ok()?;
+        let DefaultRate {
+            kind,
+            segments_per_s,
+        } = provider::default_rate(&sender)?;
+        let (name, most) = (sender.masked(), f64::from(segments_per_s));
+        match one.segment_s {
+            // A little more, so that one that was entered as a rate is not too high by its last digit.
+            Some(each) if each * most * 1.001 < 1.0 => Some(format!(
+                "{name}, a {kind}, has a rate of {:.3} segments a second, and {segments_per_s} is the default of its kind",
+                each.recip()
+            )),
+            None if one.segments > 60 * i64::from(segments_per_s) => Some(format!(
+                "{} segments of {name}, a {kind}, are due within a minute, and {segments_per_s} a second is the default of its \
+                 kind",
+                one.segments
+            )),
+            _ => None,
+        }
+    };
+    let mut faults: Vec<String> = busiest.iter().filter_map(fault).collect();
+    if faults.is_empty() {
+        return Finding::ok(
+            WHAT,
+            "none is above the default of its kind, as far as that is known",
+        );
+    }
+    let more = faults.len().saturating_sub(SHOWN);
+    faults.truncate(SHOWN);
+    if more > 0 {
+        faults.push(format!("and {more} more"));
+    }
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        faults.join("; "),
+        "what is too much waits in Twilio's queue, and is refused after 10 h (30001): set a rate by punctual pace set sender, \
+         or ignore this if the sender is registered for more",
     )
 }
 
@@ -169,6 +221,34 @@ mod tests {
         assert_eq!(level(service), Level::Ok);
         assert_eq!(level(&service[..33]), Level::Warn);
         assert_eq!(level("whatsapp:+14155238886"), Level::Ok);
+    }
+
+    #[test]
+    fn a_sender_that_is_too_fast_is_named_by_its_ends() {
+        let found = |sender: &str, segments, segment_s| {
+            let sender = sender.to_owned();
+            too_fast(&[Busiest {
+                sender,
+                segments,
+                segment_s,
+            }])
+        };
+        for (sender, segments, segment_s, is_too_fast) in [
+            ("+12025550100", 60, None, false),
+            ("+12025550100", 61, None, true),
+            // What waits for its rate does not wait there.
+            ("+12025550100", 61, Some(1.0), false),
+            ("+12025550100", 0, Some(0.5), true),
+            ("+18885550100", 61, None, false),
+            ("+18885550100", 0, Some(0.333_334), false),
+            ("72345", 5_000, None, false),
+            ("+4915112345678", 5_000, None, false),
+        ] {
+            let found = found(sender, segments, segment_s);
+            let level = if is_too_fast { Level::Warn } else { Level::Ok };
+            assert_eq!(found.level, level, "{sender} {segments} {segment_s:?}");
+            assert!(!found.found.contains(sender), "{}", found.found);
+        }
     }
 
     #[test]

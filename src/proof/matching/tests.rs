@@ -24,6 +24,7 @@ fn shown() -> ProviderMessage {
         body: "hello\n".into(),
         by_api: true,
         created: Some(at(0)),
+        price: None,
     }
 }
 

@@ -56,6 +56,7 @@ fn shown(sid: &str, text: &str, seconds: i64) -> ProviderMessage {
         body: text.into(),
         by_api: true,
         created: Some(at(seconds)),
+        price: None,
     }
 }
 

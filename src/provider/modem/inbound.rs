@@ -3,23 +3,21 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::at::Place;
 use super::codes;
 use super::pdu::{PduError, Received, StatusReport};
-use super::reports::{Accepted, Match, Matched, Recording, Reports, international, sim};
+use super::replies;
+use super::reports::{Accepted, Match, Matched, Recording, Reports, sim};
 use super::segment::{SegmentReport, segments};
 use super::session::{Broken, LIST_MAX, News};
 use super::setup::{self, Ready};
 use crate::clock;
 use crate::message::{Channel, LaneKey, Moment, ProviderSid};
-use crate::provider::{Callback, Heard, OptOut, opt_out};
+use crate::provider::{Callback, Heard};
 
 /// What is done with what the modem received, once it is recorded.
 enum Done {
@@ -160,25 +158,10 @@ impl Inbound {
             Received::Report(report) => return Ok(self.report(ready, report)),
             Received::Reply(reply) => reply,
         };
-        let Some(command) = reply.text.as_deref().and_then(opt_out::command) else {
-            return Ok(Meaning::Nothing);
-        };
-        let Some(theirs) = international(&reply.from) else {
-            tracing::warn!(
-                ?command,
-                "a reply cannot be recorded: the network gives its sender's number without the country"
-            );
-            return Ok(Meaning::Nothing);
-        };
-        // It has the time at which it was sent, so no other reply has the same.
-        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(pdu.trim().to_ascii_uppercase()));
-        let opt = OptOut {
-            command,
-            id: format!("{}:{}:reply:{id}", self.account, ready.imsi),
-            ours: vec![self.sender.clone()],
-            theirs,
-        };
-        Ok(Meaning::Callback(Box::new(Callback::Opt(opt)), None))
+        let callback = replies::callback(reply, pdu, &self.account, &ready.imsi, &self.sender);
+        Ok(callback.map_or(Meaning::Nothing, |callback| {
+            Meaning::Callback(Box::new(callback), None)
+        }))
     }
 
     /// A report about a message of this process, or of an earlier one: the database has those.

@@ -27,6 +27,7 @@ mod driver;
 mod inbound;
 mod pdu;
 mod port;
+mod replies;
 mod reports;
 mod segment;
 mod session;

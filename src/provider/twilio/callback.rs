@@ -12,7 +12,7 @@ use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
 use crate::message::{AttemptToken, Channel, LaneKey, MessageId, ProviderSid, is_whatsapp};
 use crate::proof::{About, Report, whole_number};
-use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut};
+use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut, Reply};
 
 /// The path of status callbacks to this account, below the public URL; `None`: the default one.
 pub fn status_path(account: Option<&str>) -> String {
@@ -146,30 +146,39 @@ fn about(path_and_query: &str) -> Result<About, BadCallback> {
     }
 }
 
-/// A reply. Only a command that ends or resumes messages matters.
+/// A reply: a command that ends or resumes messages, or whatever somebody says.
 fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
     let to = fields.get("To");
     let to = to.ok_or(BadCallback::Malformed("a reply has a To"))?;
     let theirs = fields.get("From");
     let theirs = theirs.ok_or(BadCallback::Malformed("a reply has a From"))?;
     let text = fields.get("Body").unwrap_or_default();
-    let Some(command) = opt_out::command(fields.get("OptOutType"), text) else {
+    let verdict = fields.get("OptOutType");
+    let command = opt_out::command(verdict, text);
+    if command.is_none() && opt_out::is_help(verdict) {
         return Ok(Callback::Nothing);
-    };
+    }
     let id = sid(fields).ok_or(BadCallback::Malformed("a reply has a MessageSid"))?;
     // A service's pool is one of senders of texts: what is said on WhatsApp is for the number there.
     let service = fields
         .get("MessagingServiceSid")
         .filter(|_| !is_whatsapp(to));
-    Ok(Callback::Opt(OptOut {
-        command,
-        id: id.to_owned(),
-        ours: std::iter::once(to)
-            .chain(service)
-            .map(str::to_owned)
-            .collect(),
-        theirs: recipient(theirs).to_owned(),
-    }))
+    let ours = std::iter::once(to).chain(service).map(str::to_owned);
+    let (id, theirs) = (id.to_owned(), recipient(theirs).to_owned());
+    Ok(match command {
+        Some(command) => Callback::Opt(OptOut {
+            command,
+            id,
+            ours: ours.collect(),
+            theirs,
+        }),
+        None => Callback::Reply(Reply {
+            id,
+            ours: ours.collect(),
+            theirs,
+            text: text.to_owned(),
+        }),
+    })
 }
 
 #[cfg(test)]
@@ -258,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_a_command_or_nothing() {
+    fn a_reply_is_a_command_or_what_somebody_says() {
         let to_service =
             "MessageSid=SM9&From=%2B13105551234&To=%2B15005550006&MessagingServiceSid=MG1";
         let got = |rest: &str| reply(&form(&format!("{to_service}&{rest}")));
@@ -274,7 +283,19 @@ mod tests {
         assert_eq!(got("Body=basta&OptOutType=STOP"), asks(OptCommand::Stop));
         assert_eq!(got("OptOutType=START"), asks(OptCommand::Start));
         assert_eq!(got("Body=stop&OptOutType=HELP"), Ok(Callback::Nothing));
-        assert_eq!(got("Body=hello"), Ok(Callback::Nothing));
+        let hello = Callback::Reply(Reply {
+            id: "SM9".into(),
+            ours: vec!["+15005550006".into(), "MG1".into()],
+            theirs: "+13105551234".into(),
+            text: "hello".into(),
+        });
+        assert!(!format!("{hello:?}").contains("hello"));
+        assert_eq!(got("Body=hello"), Ok(hello));
+        // A picture without words.
+        let Ok(Callback::Reply(picture)) = got("NumMedia=1") else {
+            panic!("it is a reply")
+        };
+        assert_eq!(picture.text, "");
         // On WhatsApp the recipient is known by the number, as in rows, and the sender is another one.
         let whatsapp =
             "MessageSid=SM9&From=whatsapp:%2B13105551234&To=whatsapp:%2B15005550006&Body=stop";

@@ -11,7 +11,7 @@ use super::is_message_sid;
 use super::request::{Requests, recipient};
 use super::status::status;
 use crate::message::{ProviderSid, is_whatsapp};
-use crate::proof::ProviderMessage;
+use crate::proof::{Price, ProviderMessage};
 use crate::provider::http::{date, root, whole};
 use crate::provider::{Fetched, Listed, Query};
 
@@ -191,6 +191,21 @@ fn shown(json: &Map<String, Value>) -> Option<ProviderMessage> {
         body: text("body")?.to_owned(),
         by_api: text("direction") == Some("outbound-api"),
         created,
+        price: text("price").zip(text("price_unit")).and_then(price),
+    })
+}
+
+/// A price, which is negative for what the account pays. Null until the message was sent.
+fn price((amount, unit): (&str, &str)) -> Option<Price> {
+    let amount = amount.strip_prefix('-').unwrap_or(amount);
+    let is_number = amount.len() <= 20
+        && amount.starts_with(|c: char| c.is_ascii_digit())
+        && amount.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && amount.parse::<f64>().is_ok();
+    let is_unit = (1..=8).contains(&unit.len()) && unit.bytes().all(|b| b.is_ascii_alphabetic());
+    (is_number && is_unit).then(|| Price {
+        amount: amount.to_owned(),
+        unit: unit.to_ascii_uppercase(),
     })
 }
 
@@ -243,6 +258,31 @@ mod tests {
         );
         check(500, "", "not now");
         check(302, &resource(SID), "not now");
+    }
+
+    #[test]
+    fn a_price_is_a_number_with_a_unit() {
+        for (amount, unit, expected) in [
+            ("-0.00750", "USD", Some("0.00750 USD")),
+            ("0.01", "usd", Some("0.01 USD")),
+            ("1.2.3", "USD", None),
+            ("", "USD", None),
+            (".", "USD", None),
+            ("much", "USD", None),
+            ("1", "", None),
+        ] {
+            let read =
+                price((amount, unit)).map(|price| format!("{} {}", price.amount, price.unit));
+            assert_eq!(read.as_deref(), expected, "{amount} {unit}");
+        }
+        let with = resource(SID).replace(
+            "\"from\"",
+            "\"price\":\"-0.0075\",\"price_unit\":\"USD\",\"from\"",
+        );
+        let Fetched::Found(shown) = fetched(200, with.as_bytes(), SID) else {
+            panic!("it is found")
+        };
+        assert_eq!(shown.price.unwrap().amount, "0.0075");
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod described;
 mod fields;
 mod lookup;
 mod opt_out;
+pub mod rates;
 mod request;
 mod response;
 pub mod signature;

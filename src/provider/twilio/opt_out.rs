@@ -17,6 +17,11 @@ pub(super) fn command(verdict: Option<&str>, text: &str) -> Option<OptCommand> {
     }
 }
 
+/// Whether somebody asks for help, which Twilio answers by itself.
+pub(super) fn is_help(verdict: Option<&str>) -> bool {
+    verdict.is_some_and(|word| word.trim().eq_ignore_ascii_case("HELP"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lists::Known;
 use super::{Found, LookUps, Queried, Response};
+use crate::message::AttemptToken;
 use crate::proof::matching::{ResendReason, Resolution};
-use crate::proof::{self, Change, Report};
+use crate::proof::{self, Change, Price, Report};
+use crate::provider::Fetched;
 use crate::receipt::groups;
 use crate::store::StoreError;
 use crate::store::look_ups::{LookUp, LookUpNote, LookUpSubject, PutBack};
@@ -14,6 +16,14 @@ use crate::store::receipts::Received;
 
 /// The note of a look-up whose lane has no provider.
 const NOT_CONFIGURED: &str = "no provider is configured for its account and channel";
+
+/// What the provider says that a message cost.
+fn price(of: &Queried) -> Option<(AttemptToken, &Price)> {
+    let Response::Fetched(Fetched::Found(shown)) = &of.response else {
+        return None;
+    };
+    Some((of.look_up.token, shown.price.as_ref()?))
+}
 
 /// The result to store for each look-up of a round, by number.
 pub(super) type Notes = BTreeMap<usize, LookUpNote>;
@@ -37,6 +47,8 @@ impl LookUps {
             }
         }
         let settled = self.receive(queried, &found, notes).await?;
+        let prices: Vec<_> = queried.iter().filter_map(price).collect();
+        self.step(self.store.keep_prices(&prices)).await?;
         known.sids.extend(settled);
         let mut put_back = Vec::new();
         for (n, queried) in queried.iter().enumerate() {

@@ -42,6 +42,7 @@ impl Store {
                 words: None,
             }),
             Ok(Write::Delivered(delivered)) => rows::write_again(&tx, &delivered).await?,
+            Ok(Write::Reply(kept)) => rows::write_reply_again(&tx, &kept).await?,
             Ok(Write::Status { status_of }) => rows::write_status_again(&tx, &status_of).await?,
         };
         match &refused {

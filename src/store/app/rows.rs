@@ -17,6 +17,8 @@ static HOLD_ATTEMPT: &Sql = sql!("sql/attempt_hold.sql");
 static WRITE_SENT: &Sql = sql!("sql/write_sent.sql");
 static WRITE_MESSAGES: &Sql = sql!("sql/write_messages.sql");
 static WRITE_STATUSES_OF_GROUP: &Sql = sql!("sql/write_statuses_of_group.sql");
+static WRITE_REPLY: &Sql = sql!("sql/write_reply.sql");
+static OUTBOX_REPLY: &Sql = sql!("sql/outbox_reply.sql");
 static WRITE_STATUSES: &Sql = sql!("sql/write_statuses.sql");
 
 /// A write into the app's tables. Kept as JSON in the outbox, so its fields must not change.
@@ -27,6 +29,19 @@ pub(in crate::store) enum Write {
     Delivered(Delivered),
     /// A status: the row with this sid takes the one that its attempt has reached by then.
     Status { status_of: String },
+    /// A reply.
+    Reply(KeptReply),
+}
+
+/// A reply as the app's tables show it. Kept as JSON in the outbox, so its fields must not change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::store) struct KeptReply {
+    pub(in crate::store) reply: String,
+    pub(in crate::store) theirs: String,
+    pub(in crate::store) ours: String,
+    pub(in crate::store) text: String,
+    /// Microseconds since the Unix epoch.
+    pub(in crate::store) at_us: i64,
 }
 
 /// A sent message as the app's tables show it. Kept as JSON in the outbox, so its fields must not
@@ -143,6 +158,51 @@ async fn call(
     )
     .await
     .map_err(StoreError::at(WRITING))
+}
+
+const WRITING_REPLY: &str = "writing a reply to the app's tables";
+
+/// Before a refused reply is tried again.
+const REPLY_PAUSE_MS: i64 = 1_000;
+
+/// Writes a reply; returns why the app's tables refused it, if they did.
+pub(in crate::store) async fn write_reply_again(
+    tx: &Transaction<'_>,
+    kept: &KeptReply,
+) -> Result<Option<Refusal>, StoreError> {
+    let statement = prepared(tx, WRITE_REPLY, WRITING_REPLY).await?;
+    let at = PgTimestamp(Moment::from_micros(kept.at_us));
+    let row = tx
+        .query_one(
+            &statement,
+            &[&kept.reply, &kept.theirs, &kept.ours, &kept.text, &at],
+        )
+        .await
+        .map_err(StoreError::at(WRITING_REPLY))?;
+    Refusal::read(&row, WRITING_REPLY)
+}
+
+/// The same; what they refuse is in the outbox afterwards.
+pub(in crate::store) async fn write_reply(
+    tx: &Transaction<'_>,
+    kept: &KeptReply,
+) -> Result<(), StoreError> {
+    let Some(refusal) = write_reply_again(tx, kept).await? else {
+        return Ok(());
+    };
+    tracing::warn!(
+        error = refusal.names,
+        "the app's tables refused a reply; it is kept in punctual.outbox and retried"
+    );
+    let write = serde_json::json!(kept);
+    let statement = prepared(tx, OUTBOX_REPLY, WRITING_REPLY).await?;
+    tx.execute(
+        &statement,
+        &[&write, &refusal.names, &refusal.words, &REPLY_PAUSE_MS],
+    )
+    .await
+    .map_err(StoreError::at(WRITING_REPLY))?;
+    Ok(())
 }
 
 /// Locks the attempt of a message that is written late: see `triggers/messages.sql`.

@@ -84,10 +84,16 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
                 alias,
             );
         }
-        // The hours and the zone of its campaign, by the key; null: it has none, or one that the database does not
-        // know.
+        // The hours and the zone of its campaign, its state, and whether it stops because its recipient has replied, by
+        // the keys; null: it has none, or one that the database does not know.
         b"campaign_hours" => out.row(
-            "case when $campaign_id is not null then (select array[c.hours, c.timezone, c.state] from punctual.campaigns c where c.id = $campaign_id) end",
+            concat!(
+                "case when $campaign_id is not null then (select array[c.hours, c.timezone, c.state, case when c.stop_on_reply and ",
+                "exists (select from punctual.campaign_replies answer where answer.campaign_id = c.id and ",
+                "answer.their_number = ",
+                trimmed!("$to_number"),
+                ") then 'replied' else '' end] from punctual.campaigns c where c.id = $campaign_id) end"
+            ),
             alias,
         ),
         // The texts that were kept of a message of several parts: those of an attempt at the first of them that was

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use crate::message::{AttemptToken, LaneKey, MessageId, Moment, ProviderSid, Routes};
+use crate::proof::Price;
 use crate::proof::TextKey;
 use crate::proof::matching::{ResendReason, SentText, UnconfirmedRow};
 use crate::store::path::claims::{lane, lane_address};
@@ -15,6 +16,7 @@ use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
 static TAKE: &Sql = sql!("sql/look_ups_take.sql");
 static DONE: &Sql = sql!("sql/look_ups_done.sql");
+static PRICES: &Sql = sql!("sql/prices_keep.sql");
 static RIVALS: &Sql = sql!("sql/look_up_rivals.sql");
 static KNOWN: &Sql = sql!("sql/look_up_known.sql");
 static KNOWN_APP: &Sql = sql!("sql/look_up_known_app.sql");
@@ -162,6 +164,24 @@ impl Store {
                     &self.steady_now(),
                 ],
             )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+
+    /// Keeps what these attempts cost.
+    pub async fn keep_prices(&self, prices: &[(AttemptToken, &Price)]) -> Result<(), StoreError> {
+        const STEP: &str = "recording prices";
+        if prices.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<_> = prices.iter().map(|(token, _)| token.0).collect();
+        let amounts: Vec<&str> = prices.iter().map(|(_, price)| &*price.amount).collect();
+        let units: Vec<&str> = prices.iter().map(|(_, price)| &*price.unit).collect();
+        let client = self.client().await?;
+        let statement = prepared(&client, PRICES, STEP).await?;
+        client
+            .execute(&statement, &[&tokens, &amounts, &units])
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())

@@ -8,6 +8,7 @@ pub mod look_ups;
 pub mod quarantine;
 pub mod receipts;
 mod recovery;
+pub(in crate::store) mod replies;
 pub mod resolve;
 pub mod retention;
 pub mod segments;

@@ -20,6 +20,8 @@ use crate::store::{Sql, Store, StoreError, prepared};
 mod read;
 mod write;
 
+pub use super::replies::NewReply;
+
 use read::{AppMessage, Found, Group};
 
 static ALONE: &Sql = sql!("sql/receipts_alone.sql");

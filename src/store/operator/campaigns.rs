@@ -3,6 +3,7 @@
 mod acts;
 mod approval;
 mod drafts;
+mod report;
 mod shown;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use drafts::{
     Approved, Decision, Draft, Known, Meant, Rows, add, approved, decide, default_hours, known,
     make, meant,
 };
+pub use report::{Ended, Priced, Report, report, sent_texts};
 pub use shown::{Entry, Shown, Tally, Wanted};
 
 static FIND: &Sql = sql!("sql/campaign_find.sql");
@@ -46,6 +48,8 @@ pub struct Settings {
     pub pacing: Pacing,
     /// Whom they are from; `None`: the sender of rows that name none.
     pub from: Option<String>,
+    /// Whether it sends nothing more to whom has replied.
+    pub stop_on_reply: bool,
 }
 
 /// A campaign.
@@ -133,6 +137,7 @@ fn campaign(row: &Row) -> Result<Campaign, tokio_postgres::Error> {
             hours: row.try_get("hours")?,
             pacing,
             from: row.try_get("from_number")?,
+            stop_on_reply: row.try_get("stop_on_reply")?,
         },
         state: row.try_get("state")?,
         first_at: moment(row, "first_at")?,

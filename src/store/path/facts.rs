@@ -41,11 +41,12 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
 
 fn campaign_hours(row: &Row) -> Result<Option<CampaignHours>, tokio_postgres::Error> {
     let own: Option<Vec<String>> = row.try_get("campaign_hours")?;
-    let own = own.and_then(|own| <[String; 3]>::try_from(own).ok());
-    Ok(own.map(|[hours, timezone, state]| CampaignHours {
+    let own = own.and_then(|own| <[String; 4]>::try_from(own).ok());
+    Ok(own.map(|[hours, timezone, state, reply]| CampaignHours {
         hours,
         timezone,
         is_cancelled: state == "cancelled",
+        has_reply: !reply.is_empty(),
     }))
 }
 

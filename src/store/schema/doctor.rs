@@ -2,6 +2,7 @@
 //! a table may be large, and an index may be missing.
 
 mod finding;
+mod senders;
 mod sources;
 
 use tokio_postgres::error::SqlState;
@@ -16,6 +17,7 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
 pub use finding::{Finding, Level};
+pub use senders::{Busiest, Named, busiest, senders};
 pub use sources::sources;
 
 static SESSION: &Sql = sql!("sql/doctor_session.sql");
@@ -32,7 +34,6 @@ static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
 static ROWS: &Sql = sql!("sql/doctor_rows.sql");
 static FAILED: &Sql = sql!("sql/doctor_failed.sql");
 static NEXT: &Sql = sql!("sql/doctor_next.sql");
-static FROM: &Sql = sql!("sql/doctor_from.sql");
 static HAS_CRON: &Sql = sql!("sql/doctor_has_cron.sql");
 static CRON: &Sql = sql!("sql/doctor_cron.sql");
 static ZONES: &Sql = sql!("sql/doctor_zones.sql");
@@ -192,33 +193,6 @@ pub async fn next(client: &Client, sender: Option<&str>) -> Result<Vec<Next>, St
     let rows = rows.map_err(StoreError::at(STEP))?;
     let read = rows.iter().map(read).collect::<Result<_, _>>();
     read.map_err(StoreError::unreadable(STEP))
-}
-
-/// The next messages that name the same sender and account. Needs the schema.
-pub struct Named {
-    /// The sender; `None`: none.
-    pub sender: Option<String>,
-    /// The account.
-    pub account: Option<String>,
-    /// How many messages.
-    pub messages: i64,
-}
-
-/// The senders and accounts that the next messages name. Needs the schema.
-pub async fn senders(client: &Client) -> Result<Vec<Named>, StoreError> {
-    const STEP: &str = "reading senders";
-    let rows = client.query(FROM.text(), &[]).await;
-    rows.map_err(StoreError::at(STEP))?
-        .iter()
-        .map(|row| {
-            Ok(Named {
-                sender: row.try_get("sender")?,
-                account: row.try_get("account")?,
-                messages: row.try_get("n")?,
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map_err(StoreError::unreadable(STEP))
 }
 
 /// Missing indexes. Needs the schema.

@@ -45,6 +45,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261201180000_sources",
     "20261202100000_campaigns",
     "20261202100100_campaign_hours",
+    "20261202110000_replies",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -77,6 +78,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "paces",
     "pauses",
     "push",
+    "replies",
     "retention",
     "rpc",
     "scheduled_messages",

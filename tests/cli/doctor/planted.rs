@@ -325,6 +325,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
        "switched off", "warn", "1 of the next 1,000 are of a type that their user has switched off", "do not schedule"),
     db(message!("send_before", "now()"), "too late", "warn", "1 of the next 1,000 will be too late", "later than scheduled_at"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550100', 'x', now() + interval '1 hour')", "to itself", "warn", "same number as sender and recipient", "change one"),
+    db("insert into scheduled_messages (to_number, from_number, body, scheduled_at)
+        select '+12025550177', '+12025550100', 'x' || n, date_trunc('minute', now()) + interval '1 hour' from generate_series(1, 70) n",
+       "sender rates", "warn", "70 segments of", "punctual pace set sender"),
     db(message!("timezone", "'EST'"), "summer time", "warn", "\"EST\" (1 of messages)", "America/New_York"),
 ];
 

@@ -203,7 +203,7 @@ pub(super) const DAEMON: &[Case] = &[
         "operator/campaign_make",
         1,
         40,
-        "'new', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', 1, 2, 0, 0, 0, null, 1, 'x'",
+        "'new', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', 1, 2, 0, 0, 0, null, 1, 'x', true",
     ),
     case("operator/campaign_find", 1, 60, "'campaign 1', null"),
     case("operator/campaign_list", 20, 40, "20"),
@@ -323,6 +323,44 @@ pub(super) const DAEMON: &[Case] = &[
         70,
         "plans.ids('pending'), plans.same(now() + interval '1 day')",
     ),
+    // Every message of the campaign, a thousand.
+    case(
+        "operator/campaign_report",
+        1_000,
+        33,
+        "plans.id('campaign', 1)",
+    ),
+    case(
+        "operator/campaign_texts",
+        20,
+        20,
+        "plans.id('campaign', 1), 0, 20",
+    ),
+    case(
+        "ledger/reply_keep",
+        1,
+        120,
+        "'SM-new', '+17000000001', array['+15005550006'], '+15005550006'",
+    ),
+    case(
+        "ledger/reply_cancel",
+        1,
+        60,
+        "array[plans.id('campaign', 2)], '+17000000001', 'replied'",
+    ),
+    case(
+        "app/write_reply",
+        1,
+        60,
+        "'SM-new', '+13000000001', '+15005550006', 'hello', now()",
+    ),
+    case(
+        "ledger/prices_keep",
+        20,
+        40,
+        "plans.tokens('sent'), plans.same('0.0075'::text), plans.same('USD'::text)",
+    ),
+    case("app/outbox_reply", 1, 20, "'{}', 'no', null, 1000"),
     case("operator/campaign_end", 1, 30, "plans.id('campaign', 1)"),
     // Every message of the campaign, a thousand.
     case(

@@ -116,6 +116,10 @@ select plans.id('campaign', 2), {others} + i, '+1' || (7000000000 + i), 'approve
   from generate_series(1, {others}) i;
 insert into punctual.campaign_history (campaign_id, position, status, was, role, at)
 select plans.id('campaign', 1 + i % 20), i, 'APR', 'SUG', 'x', now() - i % 100 * interval '1 s' from generate_series(1, {others}) i;
+insert into punctual.replies (id, our_number, their_number)
+select 'SM' || i, '+15005550006', '+1' || (7000000000 + i) from generate_series(1, {others}, 7) i;
+insert into punctual.campaign_replies (campaign_id, their_number)
+select plans.id('campaign', 1 + i % 20), '+1' || (7000000000 + i) from generate_series(1, {others}, 7) i;
 insert into punctual_api.in_app_messages (user_id, message_id, part, body, created_at)
 select plans.id('user', i % 100), plans.id('sent', i), 1, 'x', now() - interval '100 days' from generate_series(31, {others}) i;
 update punctual_api.in_app_messages set read_at = now();

@@ -153,6 +153,10 @@ impl Database {
         let facts = Facts {
             message_type: Some(type_of(id).to_owned()),
             priority: row.priority,
+            campaign_hours: self
+                .campaign_hours
+                .clone()
+                .filter(|_| campaign_of(id).is_some()),
             ..facts.map_or_else(Facts::default, disturbed_by)
         };
         let of_this = || self.attempts.iter().filter(|a| a.message == id);

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::NaiveTime;
+use punctual::message::facts::CampaignHours;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{
     AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Pausable, PauseKey, Priority,
@@ -185,6 +186,8 @@ pub(crate) struct Database {
     pub(crate) forbidden: Vec<String>,
     /// Those of every other recipient, as clocks in UTC show them.
     pub(crate) quiet: Option<(NaiveTime, NaiveTime)>,
+    /// The hours of the campaigns.
+    pub(crate) campaign_hours: Option<CampaignHours>,
     /// From the acceptance of one part to the next.
     pub(crate) part_gap: Duration,
     /// A row with another channel fails when it is written.

@@ -157,6 +157,7 @@ impl Taken {
             },
             by_api: true,
             created: Some(Moment::from_micros(created)),
+            price: None,
         }
     }
 }

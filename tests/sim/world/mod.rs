@@ -286,7 +286,13 @@ impl World {
     }
 
     /// Runs to the end or to the first broken invariant.
-    pub(crate) fn run(mut self) -> (Result<Tally, Violation>, Vec<String>) {
+    pub(crate) fn run(self) -> (Result<Tally, Violation>, Vec<String>) {
+        let (ended, story, _) = self.run_through();
+        (ended, story)
+    }
+
+    /// The same, with what is in the database then.
+    pub(crate) fn run_through(mut self) -> (Result<Tally, Violation>, Vec<String>, Database) {
         let mut tally = Tally::default();
         while let Some(next) = self.queue.pop() {
             if next.at > self.plan.end_at {
@@ -314,7 +320,7 @@ impl World {
             self.note(|| line);
         }
         let story = self.story.take().unwrap_or_default();
-        (self.broken.map_or(Ok(tally), Err), story)
+        (self.broken.map_or(Ok(tally), Err), story, self.db)
     }
 
     fn happen(&mut self, event: Event) {

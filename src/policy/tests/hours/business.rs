@@ -138,6 +138,7 @@ fn a_campaign_of_the_database_has_its_own_hours_and_zone_in_place_of_all_others(
             hours: hours.into(),
             timezone: zone.into(),
             is_cancelled: false,
+            has_reply: false,
         });
         let rules = Rules {
             business_hours: Some(weekdays()),
@@ -165,6 +166,7 @@ fn a_campaign_of_the_database_has_its_own_hours_and_zone_in_place_of_all_others(
             hours: "mon-sun 00:00-24:00".into(),
             timezone: pacific.into(),
             is_cancelled: true,
+            has_reply: false,
         });
         let due = claim.due;
         assert_eq!(

@@ -6,7 +6,7 @@ mod received;
 mod septets;
 mod submit;
 
-pub(super) use received::{PduError, Received, StatusReport};
+pub(super) use received::{PduError, Received, Reply, StatusReport};
 pub(super) use submit::{Submit, submits};
 
 /// The type of an address: an international number of the ISDN plan.

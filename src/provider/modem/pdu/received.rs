@@ -32,8 +32,10 @@ pub(in crate::provider::modem) enum Received {
 pub(in crate::provider::modem) struct Reply {
     /// The sender: a number with `+`, or digits or a name as the network has it.
     pub(in crate::provider::modem) from: String,
-    /// The text; `None` if it is data, or a segment of a longer one.
+    /// The text; `None` if it is data.
     pub(in crate::provider::modem) text: Option<String>,
+    /// Whether it is a segment of a longer one.
+    pub(in crate::provider::modem) is_segment: bool,
 }
 
 impl fmt::Debug for Reply {
@@ -147,7 +149,6 @@ fn reply(first: u8, mut rest: Rest<'_>) -> Result<Reply, PduError> {
         (header, is_of_several(elements))
     };
     let text = match Alphabet::of(coding) {
-        _ if is_segment => None,
         Alphabet::Gsm7 => {
             let septets_of_header = (header * 8).div_ceil(7);
             let fill = septets_of_header * 7 - header * 8;
@@ -162,7 +163,11 @@ fn reply(first: u8, mut rest: Rest<'_>) -> Result<Reply, PduError> {
         }
         Alphabet::Data => None,
     };
-    Ok(Reply { from, text })
+    Ok(Reply {
+        from,
+        text,
+        is_segment,
+    })
 }
 
 /// Whether a header says that the text is a segment of several (elements 0 and 8).

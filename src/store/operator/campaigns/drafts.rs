@@ -174,6 +174,7 @@ pub async fn make(
                 &settings.from,
                 &pacing.seed,
                 &who.as_str(),
+                &settings.stop_on_reply,
             ],
         )
         .await

@@ -16,7 +16,11 @@ fn hex(octets: &[u8]) -> String {
 
 fn reply(hex: &str) -> (String, Option<String>) {
     match Received::parse(hex) {
-        Ok(Received::Reply(Reply { from, text })) => (from, text),
+        Ok(Received::Reply(Reply {
+            from,
+            text,
+            is_segment,
+        })) => (from, text.filter(|_| !is_segment)),
         other => panic!("{other:?}"),
     }
 }

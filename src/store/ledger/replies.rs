@@ -1,0 +1,95 @@
+//! Replies that are no command: kept once, noted for the campaigns that they answer, and written into the app's tables.
+//!
+//! A campaign that stops at a reply has what is pending for this person cancelled, and each claim asks for replies too
+//! (`campaign_hours!`). So a message is claimed before the reply is committed, and sent; or it is not sent.
+
+use deadpool_postgres::Transaction;
+use uuid::Uuid;
+
+use crate::policy::REPLIED;
+use crate::store::app::rows::{self, KeptReply};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Sql, Store, StoreError, prepared};
+
+static KEEP: &Sql = sql!("sql/reply_keep.sql");
+static CANCEL: &Sql = sql!("sql/reply_cancel.sql");
+
+const STEP: &str = "recording a reply";
+
+/// What a recipient has answered.
+#[derive(Clone, Copy)]
+pub struct NewReply<'a> {
+    /// The provider's id of it. A known one changes nothing.
+    pub id: &'a str,
+    /// Our senders to which it came: the number, and its pool.
+    pub ours: &'a [&'a str],
+    /// The recipient.
+    pub theirs: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+impl Store {
+    /// Keeps a reply. Returns how many messages of campaigns it cancelled.
+    pub async fn keep_reply(&self, reply: NewReply<'_>) -> Result<u64, StoreError> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let keep = prepared(&tx, KEEP, STEP).await?;
+        let sender = self.default_sender.as_deref();
+        let row = tx
+            .query_one(&keep, &[&reply.id, &reply.theirs, &reply.ours, &sender])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let read = || -> Result<(Option<PgTimestamp>, Vec<Uuid>), tokio_postgres::Error> {
+            Ok((row.try_get("at")?, row.try_get("stopped")?))
+        };
+        let (at, stopped) = read().map_err(StoreError::unreadable(STEP))?;
+        let Some(PgTimestamp(at)) = at else {
+            return Ok(0);
+        };
+        let cancelled = cancel(&tx, &stopped, reply.theirs).await?;
+        let kept = KeptReply {
+            reply: reply.id.to_owned(),
+            theirs: reply.theirs.to_owned(),
+            ours: reply
+                .ours
+                .first()
+                .map(|&own| own.to_owned())
+                .unwrap_or_default(),
+            text: reply.text.to_owned(),
+            at_us: at.as_micros(),
+        };
+        rows::write_reply(&tx, &kept).await?;
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok(cancelled)
+    }
+}
+
+/// If the app's table refuses one of them, all remain pending, and each is cancelled by its claim.
+async fn cancel(tx: &Transaction<'_>, campaigns: &[Uuid], theirs: &str) -> Result<u64, StoreError> {
+    if campaigns.is_empty() {
+        return Ok(0);
+    }
+    let at = StoreError::at(STEP);
+    let statement = prepared(tx, CANCEL, STEP).await?;
+    tx.batch_execute("savepoint cancelling")
+        .await
+        .map_err(&at)?;
+    let cancelled = tx
+        .execute(&statement, &[&campaigns, &theirs, &REPLIED])
+        .await;
+    match cancelled.map_err(&at) {
+        Ok(cancelled) => Ok(cancelled),
+        Err(error) if error.is_refusal() => {
+            let undone = tx.batch_execute("rollback to savepoint cancelling").await;
+            undone.map_err(&at)?;
+            tracing::warn!(
+                %error,
+                "a recipient of a campaign replied, but pending messages could not be cancelled; each is cancelled at its \
+                 time instead, and none is sent"
+            );
+            Ok(0)
+        }
+        Err(error) => Err(error),
+    }
+}
