@@ -43,7 +43,7 @@ pub(super) async fn make(client: &Client, preset: &Preset) -> Result<Vec<String>
         let is_missing = missing.contains(&preset.qualified(table));
         let parts = [Part::unrecorded(create), refer];
         let refers = is_missing && table.references != NONE;
-        apply(client, &parts[..1 + usize::from(refers)], PROGRAM).await?;
+        apply(client, &parts[..=usize::from(refers)], PROGRAM).await?;
         if is_missing {
             made.push(table.name.to_owned());
         }

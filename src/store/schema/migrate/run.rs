@@ -158,13 +158,11 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
         return lacks(migration.file.name);
     }
     let changed: Vec<File<'_>> = record::changed(migrator, client, Purpose::Start).await?;
-    match changed.first() {
-        Some(file) => lacks(file.name),
-        None => {
-            sources::check(client, &migrator.sources).await?;
-            sources::check(client, &presets::followed(client).await?).await
-        }
+    if let Some(file) = changed.first() {
+        return lacks(file.name);
     }
+    sources::check(client, &migrator.sources).await?;
+    sources::check(client, &presets::followed(client).await?).await
 }
 
 /// Polls instead of waiting inside the lock function: a statement that waits has a snapshot, and a
