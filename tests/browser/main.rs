@@ -609,6 +609,90 @@ async fn decided(world: &World, position: i32) -> (String, Option<String>, Strin
     (row.get(0), row.get(1), row.get(2))
 }
 
+async fn one_by_one(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
+    // One, by its button and by the keys.
+    eyes.see(&["press", &format!("{} [data-act=approve]", card(4))])
+        .await;
+    eyes.see(&["shown", "#acted", "Message 4 (Customer 4) approved."])
+        .await;
+    eyes.see(&["press", &format!("{} [data-act=reject]", card(5))])
+        .await;
+    eyes.see(&["shown", "#acted", "Message 5 (Customer 5) rejected."])
+        .await;
+    // What was decided about stays in its place, so that nothing comes under the pointer.
+    eyes.see(&[
+        "shown",
+        "#texts > li.past[data-position='5']",
+        "You have rejected it.",
+    ])
+    .await;
+    assert_eq!(decided(world, 4).await.0, "APR");
+    assert_eq!(decided(world, 5).await.0, "REJ");
+
+    // What somebody else changes meanwhile is not approved unseen.
+    eyes.see(&["hold", "**/approve?*"]).await;
+    eyes.see(&["press", &format!("{} [data-act=approve]", card(6))])
+        .await;
+    let change =
+        "update punctual.campaign_messages set content = 'changed by others' where position = 6";
+    world.db.client().await.batch_execute(change).await.unwrap();
+    eyes.see(&["release"]).await;
+    eyes.see(&[
+        "shown",
+        "#acted",
+        "Message 6 was not approved: it was changed",
+    ])
+    .await;
+    eyes.see(&["shown", &card(6), "changed by others"]).await;
+    assert_eq!(decided(world, 6).await.0, "SUG");
+}
+
+async fn many_at_once(world: &World, eyes: &mut Eyes, card: &impl Fn(i32) -> String) {
+    // Some, by selection; then all that match.
+    for n in [7, 8] {
+        eyes.see(&["press", &format!("{} input[type=checkbox]", card(n))])
+            .await;
+    }
+    eyes.see(&["press", "#acts [data-act=approve]"]).await;
+    eyes.see(&["shown", "#act-title", "Approve 2 messages?"])
+        .await;
+    look(eyes, "campaign-approve").await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "2 messages approved."]).await;
+    eyes.see(&["fill", "#find-text", "customer 1"]).await;
+    eyes.see(&["enter", "#find-text"]).await;
+    // 1, and 10 to 19.
+    eyes.see(&["gone-from", &card(2)]).await;
+    eyes.see(&["press", "#acts [data-act=reject]"]).await;
+    eyes.see(&[
+        "shown",
+        "#act-title",
+        "Reject all with \u{201c}customer 1\u{201d}: 11 messages?",
+    ])
+    .await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "11 messages rejected."])
+        .await;
+    eyes.see(&["fill", "#find-text", ""]).await;
+    eyes.see(&["enter", "#find-text"]).await;
+    eyes.see(&["press", "#paging #next"]).await;
+    eyes.see(&["shown", "#place", "Page 2"]).await;
+    eyes.see(&["press", "#acts [data-act=approve]"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#none", "Nothing is left to be decided."])
+        .await;
+    let sql = "select count(*) from punctual.campaign_messages where status = 'APR'";
+    let approved: i64 = world
+        .db
+        .client()
+        .await
+        .query_one(sql, &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(approved, 60 - 1 - 11);
+}
+
 /// A campaign is approved on the page: one by one, changed, selected and all at once; and who did is shown.
 #[tokio::test]
 #[ignore = "needs a browser: tests/browser/run"]
@@ -660,88 +744,11 @@ async fn a_campaign_is_approved_on_the_page() {
     eyes.see(&["absent", "#texts b:has-text('not bold')"]).await;
     look(&mut eyes, "campaign-texts").await;
 
-    // One, by its button and by the keys.
-    eyes.see(&["press", &format!("{} [data-act=approve]", card(4))])
-        .await;
-    eyes.see(&["shown", "#acted", "Message 4 (Customer 4) approved."])
-        .await;
-    eyes.see(&["press", &format!("{} [data-act=reject]", card(5))])
-        .await;
-    eyes.see(&["shown", "#acted", "Message 5 (Customer 5) rejected."])
-        .await;
-    // What was decided about stays in its place, so that nothing comes under the pointer.
-    eyes.see(&[
-        "shown",
-        "#texts > li.past[data-position='5']",
-        "You have rejected it.",
-    ])
-    .await;
-    assert_eq!(decided(&world, 4).await.0, "APR");
-    assert_eq!(decided(&world, 5).await.0, "REJ");
-
-    // What somebody else changes meanwhile is not approved unseen.
-    eyes.see(&["hold", "**/approve?*"]).await;
-    eyes.see(&["press", &format!("{} [data-act=approve]", card(6))])
-        .await;
-    let change =
-        "update punctual.campaign_messages set content = 'changed by others' where position = 6";
-    world.db.client().await.batch_execute(change).await.unwrap();
-    eyes.see(&["release"]).await;
-    eyes.see(&[
-        "shown",
-        "#acted",
-        "Message 6 was not approved: it was changed",
-    ])
-    .await;
-    eyes.see(&["shown", &card(6), "changed by others"]).await;
-    assert_eq!(decided(&world, 6).await.0, "SUG");
-
+    one_by_one(&world, &mut eyes, &card).await;
     edits(&world, &mut eyes, &card).await;
     changes_under_the_reader(&world, &mut eyes, &card).await;
 
-    // Some, by selection; then all that match.
-    for n in [7, 8] {
-        eyes.see(&["press", &format!("{} input[type=checkbox]", card(n))])
-            .await;
-    }
-    eyes.see(&["press", "#acts [data-act=approve]"]).await;
-    eyes.see(&["shown", "#act-title", "Approve 2 messages?"])
-        .await;
-    look(&mut eyes, "campaign-approve").await;
-    eyes.see(&["press", "#act-do"]).await;
-    eyes.see(&["shown", "#acted", "2 messages approved."]).await;
-    eyes.see(&["fill", "#find-text", "customer 1"]).await;
-    eyes.see(&["enter", "#find-text"]).await;
-    // 1, and 10 to 19.
-    eyes.see(&["gone-from", &card(2)]).await;
-    eyes.see(&["press", "#acts [data-act=reject]"]).await;
-    eyes.see(&[
-        "shown",
-        "#act-title",
-        "Reject all with \u{201c}customer 1\u{201d}: 11 messages?",
-    ])
-    .await;
-    eyes.see(&["press", "#act-do"]).await;
-    eyes.see(&["shown", "#acted", "11 messages rejected."])
-        .await;
-    eyes.see(&["fill", "#find-text", ""]).await;
-    eyes.see(&["enter", "#find-text"]).await;
-    eyes.see(&["press", "#paging #next"]).await;
-    eyes.see(&["shown", "#place", "Page 2"]).await;
-    eyes.see(&["press", "#acts [data-act=approve]"]).await;
-    eyes.see(&["press", "#act-do"]).await;
-    eyes.see(&["shown", "#none", "Nothing is left to be decided."])
-        .await;
-    let sql = "select count(*) from punctual.campaign_messages where status = 'APR'";
-    let approved: i64 = world
-        .db
-        .client()
-        .await
-        .query_one(sql, &[])
-        .await
-        .unwrap()
-        .get(0);
-    assert_eq!(approved, 60 - 1 - 11);
+    many_at_once(&world, &mut eyes, &card).await;
 
     // Who decided what, and when.
     eyes.see(&["shown", "#line", "Ada approved 2 messages (7 to 8)"])

@@ -244,7 +244,7 @@ async fn tables_of_another_shape_beside_it_are_left_alone() {
     assert_eq!(before, one::<String>(&db, shape).await);
     let references: i64 = one(
         &db,
-        "select count(*) from pg_constraint where contype = 'f'",
+        "select count(*) from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace",
     )
     .await;
     assert_eq!(references, 0, "nothing refers to what is not a uuid key");
