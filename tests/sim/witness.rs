@@ -539,7 +539,7 @@ impl Witness {
         timers.sort_unstable();
         timers.dedup();
         let twice = timers.len() < all;
-        let stranger = timers.iter().any(|id| *id >= message(1_000));
+        let stranger = timers.iter().any(|id| *id >= message(2_000));
         (twice || stranger).then(|| {
             let what = format!("{all} timers for {} messages", timers.len());
             (Invariant::Bounded, what)

@@ -1,6 +1,8 @@
 //! What must hold in a proof world, after every event and at its end.
 
-use punctual::message::{Delivery, InDoubt, MessageId, Status};
+use std::collections::BTreeSet;
+
+use punctual::message::{AttemptToken, Delivery, InDoubt, MessageId, Status};
 use punctual::proof::quarantine::StayReason;
 
 use super::ledger::{Attempt, Row};
@@ -39,7 +41,11 @@ impl World {
         for taken in self.provider.taken.iter().filter(is_it) {
             // It permits doubles, also where the attempt that it sent again for was lost with a restore.
             let by_policy = |a: &Attempt| a.settled_by == Some(InDoubt::Resend);
-            let permitted = self.ledger.of(id).any(|(_, a)| by_policy(a));
+            let lost = self.restored;
+            let permitted = |(token, a): (&AttemptToken, &Attempt)| {
+                by_policy(a) && (lost || *token == taken.token)
+            };
+            let permitted = self.ledger.of(id).any(permitted);
             if !taken.had_failed_by(self.now) && !permitted && !self.is_of_a_twin(taken) {
                 let what = format!(
                     "{} goes out again, though {} was taken",
@@ -70,6 +76,15 @@ impl World {
     }
 
     pub(super) fn check(&self) -> Result<(), Broken> {
+        let mut sids = BTreeSet::new();
+        for (id, row) in &self.ledger.rows {
+            if let Some(sid) = &row.sid
+                && !sids.insert(&sid.0)
+            {
+                let what = format!("{} is sent as {}, as another message is", name(*id), sid.0);
+                return Err(self.broken(Invariant::ProofIsItsOwn, what));
+            }
+        }
         for (token, attempt) in &self.ledger.attempts {
             let id = attempt.message;
             let denied = ["returned", "unsent", "throttled", "refused"];

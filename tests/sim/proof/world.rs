@@ -77,8 +77,6 @@ pub(super) enum Mutant {
     FirstEndStays,
     /// A message that was delivered can fail.
     DeliveredCanFail,
-    /// The failure of a message that is not the row's moves the row.
-    AnyFailureMoves,
     /// A failure is retried though the database was restored since.
     RestoredIsRetried,
     /// Other messages to the number do not count against absence.
@@ -761,11 +759,6 @@ impl World {
                         && row.status == Status::Delivered
                     {
                         row.status = Status::Sent;
-                    }
-                }
-                Some(Mutant::AnyFailureMoves) => {
-                    if let Some(row) = &mut standing.row {
-                        row.sid = None;
                     }
                 }
                 Some(Mutant::RestoredIsRetried) => {
