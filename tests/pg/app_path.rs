@@ -76,13 +76,13 @@ async fn what_a_trigger_of_the_apps_cannot_follow_is_not_sent_and_follows_by_the
             let world = World::new().await;
             let id = reminded(&world).await;
             run(&world.user, app).await;
-            let (ears, mut hears) = hearing(&world.db).await;
+            let (ears, mut notices) = hearing(&world.db).await;
             run(&ears, "listen punctual").await;
             run(&world.user, change).await;
             assert_eq!(stands(&world, id).await, "pending 00:00:00 ?", "{change}");
             assert!(!is_claimed(&world, id).await, "{change}");
             // Nobody has waited for the daemon's next look.
-            let heard = hears.recv().await;
+            let heard = notices.recv().await;
             let Some(AsyncMessage::Notification(notice)) = heard else {
                 panic!("{heard:?}");
             };

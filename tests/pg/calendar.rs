@@ -224,7 +224,7 @@ async fn a_role_with_no_right_on_messages_moves_them_and_is_heard() {
         "create role calendar_only; grant select, update, delete on task_calendar_events to calendar_only",
     )
     .await;
-    let (ears, mut hears) = hearing(&world.db).await;
+    let (ears, mut notices) = hearing(&world.db).await;
     run(&ears, "listen punctual").await;
     run(
         &world.user,
@@ -238,7 +238,7 @@ async fn a_role_with_no_right_on_messages_moves_them_and_is_heard() {
     );
     let heard = async {
         loop {
-            if let Some(AsyncMessage::Notification(notice)) = hears.recv().await {
+            if let Some(AsyncMessage::Notification(notice)) = notices.recv().await {
                 break notice.payload().to_owned();
             }
         }

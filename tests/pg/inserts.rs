@@ -51,12 +51,10 @@ async fn what_is_not_plain_is_judged_also_after_what_is() {
         let error = world.user.batch_execute(&sql).await.expect_err(&sql);
         assert!(said(&error).ends_with("(PT422)"), "{sql}: {}", said(&error));
         // In the middle of others, and beside a row that is refused for itself.
-        let among = format!(
-            "insert into scheduled_messages (to_number, scheduled_at, body)
+        let among = "insert into scheduled_messages (to_number, scheduled_at, body)
              select case when n = 50 then '0' else '+13105550100' end, now() + interval '9 days', 'hello'
-               from generate_series(1, 99) n"
-        );
-        let error = world.user.batch_execute(&among).await.expect_err(&among);
+               from generate_series(1, 99) n";
+        let error = world.user.batch_execute(among).await.expect_err(among);
         assert!(said(&error).ends_with("(PT422)"), "{}", said(&error));
     }
     // What only the daemon decides is not taken from a plain row either.

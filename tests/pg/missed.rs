@@ -79,7 +79,7 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
         let still = moved(&world, id).await;
         assert!(still.starts_with("pending 01:45:00"), "{still}");
 
-        let (ears, mut hears) = hearing(&world.db).await;
+        let (ears, mut notices) = hearing(&world.db).await;
         run(&ears, "listen punctual").await;
         // As it stands with a retry ahead: the new time counts.
         run(
@@ -95,7 +95,7 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
         }
         // Only what is near is notified.
         if *by == ["-1 hour"] {
-            let heard = tokio::time::timeout(Duration::from_secs(10), hears.recv()).await;
+            let heard = tokio::time::timeout(Duration::from_secs(10), notices.recv()).await;
             let Ok(Some(AsyncMessage::Notification(notice))) = heard else {
                 panic!("{heard:?}");
             };

@@ -249,10 +249,10 @@ async fn a_record_is_no_message_of_its_own_whenever_it_becomes_one() {
     };
     link(named).await.unwrap();
     assert_eq!(world.tally().await, "pending 3", "the row's, and two");
-    let names = format!(
+    let mention = format!(
         "update sms_messages set metadata = jsonb_build_object('scheduled_sms_id', '{row}') where id = '{naming}'"
     );
-    run(&world.user, &names).await;
+    run(&world.user, &mention).await;
     assert_eq!(world.tally().await, "pending 2");
     for record in [named, naming] {
         let change = format!(

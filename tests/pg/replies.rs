@@ -388,12 +388,12 @@ async fn a_report_has_what_became_of_a_campaign() {
     assert_eq!(figures, [5, 1, 2, 1, 1, 1], "{report:?}");
     assert_eq!((report.opted_out, report.replied), (1, 0));
     assert_eq!((report.cost_usd, report.cost_known_of), (Some(0.0158), 1));
-    let prices: Vec<_> = report
+    let sums: Vec<_> = report
         .prices
         .iter()
         .map(|one| (&*one.unit, one.amount, one.messages))
         .collect();
-    assert_eq!(prices, [("USD", 0.0075, 1)]);
+    assert_eq!(sums, [("USD", 0.0075, 1)]);
     let reasons: Vec<_> = report
         .reasons
         .iter()
@@ -408,7 +408,7 @@ async fn a_report_has_what_became_of_a_campaign() {
     );
     let mut texts = Vec::new();
     let read = punctual::store::campaigns::sent_texts(&world.user, spring, |text| {
-        texts.push(text.to_owned())
+        texts.push(text.to_owned());
     });
     read.await.unwrap();
     texts.sort_unstable();

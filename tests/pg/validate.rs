@@ -192,12 +192,15 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
     assert_eq!(objection(&world.user, from_template).await, "");
 }
 
+/// One character too long before an @.
+const LOCAL: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+const USER_ID: &str = "0a1b2c3d-0000-4000-8000-0123456789AB";
+
 #[tokio::test]
 async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
     let world = world(Validate::Refuse).await;
-    let id = "0a1b2c3d-0000-4000-8000-0123456789AB";
     let long = format!("https://a.example/{}", "x".repeat(2031));
-    let local = "a".repeat(65);
     let addresses = [
         "+12025550003",
         "ada@example.com",
@@ -211,13 +214,13 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
         "@x.example",
         "a da@x.example",
         "ä@x.example",
-        &format!("{}@x.example", &local[1..]),
-        &format!("{local}@x.example"),
+        &format!("{}@x.example", &LOCAL[1..]),
+        &format!("{LOCAL}@x.example"),
         "it''s@x.example",
-        id,
-        &id[1..],
-        &id.replace('-', ""),
-        &format!("{{{id}}}"),
+        USER_ID,
+        &USER_ID[1..],
+        &USER_ID.replace('-', ""),
+        &format!("{{{USER_ID}}}"),
         "https://a.example",
         "http://a.example:80/b?c=d#e",
         "https://a.example?x",
@@ -284,8 +287,8 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
             "E'one\\ntwo'",
             "or a line break",
         ),
-        ("in_app", id, "null", "E'\\u0085'", ""),
-        ("in_app", id, "null", "E'a\\u0085b'", "or a line break"),
+        ("in_app", USER_ID, "null", "E'\\u0085'", ""),
+        ("in_app", USER_ID, "null", "E'a\\u0085b'", "or a line break"),
         // Other channels have none.
         ("sms", "+12025550003", "null", "E'one\\ntwo'", ""),
     ] {
@@ -294,8 +297,8 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
              values ('{channel}', '{to}', {from}, {subject}, 'hello', now())"
         );
         let refusal = objection(&world.user, &sql).await;
-        assert_eq!(refusal.is_empty(), why.is_empty(), "{sql}: {refusal}");
-        assert!(refusal.contains(why), "{sql}: {refusal}");
+        let is_it = refusal.is_empty() == why.is_empty() && refusal.contains(why);
+        assert!(is_it, "{sql}: {refusal}");
     }
 }
 
