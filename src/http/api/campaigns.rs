@@ -12,7 +12,7 @@ use super::{Pairs, Parameters, Refusal, json, no_parameters, query, work};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::jobs::Kind;
-use crate::http::openapi::{Guarded, NoCampaign, NotRead, NotShown};
+use crate::http::openapi::{Guarded, NoCampaign, NoDatabase, NotRead, NotShown};
 use crate::store::campaigns::{Entry, Wanted};
 use crate::store::{Store, StoreError};
 
@@ -46,7 +46,7 @@ const STATUSES: [&str; 9] = [
     responses(
         (status = 200, description = "The campaigns, the latest first.", body = Vec<CampaignListed>),
         NotRead,
-        NoCampaign,
+        NoDatabase,
         Guarded,
     )
 )]
