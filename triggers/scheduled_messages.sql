@@ -77,7 +77,7 @@ begin
   if new.status is distinct from old.status
      and not (case old.status
                user_transitions!()
-               -- A status of the app's own, from before the CHECK, may be left.
+               -- A status of the app's own, from before Punctual, may be left.
                else true
              end)
   then
@@ -182,15 +182,20 @@ declare
   path pg_catalog.text;
   by_writer boolean := false;
   is_kept boolean;
+  is_known boolean := false;
 begin
   begin
-    -- What was read for the check of a row holds for some seconds: the separator, and the zone, if it is one.
+    -- What was read for the check of a row holds for some seconds: the separator, the zone, if it is one, and words of
+    -- the app's own.
     if new.status operator(pg_catalog.=) 'pending'
        and new.attempts operator(pg_catalog.=) 0 and new.parts_done operator(pg_catalog.=) 0
        and new.version operator(pg_catalog.=) 0
        and pg_catalog.num_nonnulls(new.parts_total, new.next_attempt_at, new.deferred_until, new.requeued_at,
                                    new.twilio_sid, new.delivered_at) operator(pg_catalog.=) 0
        and is_plain!(new)
+       and (is_known!(new)
+            or pg_catalog.concat_ws('/', new.priority, new.in_doubt, new.max_attempts)
+               operator(pg_catalog.=) pg_catalog.current_setting('punctual.words', true))
        and (new.timezone is null
             or new.timezone::pg_catalog.text operator(pg_catalog.=) pg_catalog.current_setting('punctual.zone', true))
        and (new.template_vars is not null
@@ -207,6 +212,11 @@ begin
   end;
   path := pg_catalog.current_setting('search_path');
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  begin
+    is_known := is_known!(new);
+  exception when undefined_column then
+    null;
+  end;
   if current_setting('punctual.writer', true) = 'on' then
     by_writer := may_write_ledger!();
   end if;
@@ -234,7 +244,7 @@ begin
     end if;
   end if;
   -- For the check of the statement (validate.sql), which takes it back.
-  if not by_writer or is_unnamed_writer!() then
+  if not by_writer or not is_known or is_unnamed_writer!() then
     perform set_config('punctual.judge', 'on', true);
   end if;
   perform set_config('search_path', path, true);
@@ -311,6 +321,13 @@ begin
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   if current_setting('punctual.writer', true) = 'on' then
     by_writer := may_write_ledger!();
+  end if;
+  -- Also what a trigger of the app's has made of a row that was judged.
+  select r.status into refused from new_rows r where r.status <> all (string_to_array(statuses!(), ',')) limit 1;
+  if refused is not null then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      column = 'status', constraint = 'scheduled_messages_status_punctual',
+      message = format('the status of a new message is %s; it must be one of %s', to_json(left(refused, 40)), statuses!());
   end if;
   select r.status into refused
     from new_rows r

@@ -1,12 +1,15 @@
 -- Triggers on scheduled_messages that judge what is written: whether a message can be sent, by the form of its
 -- values. Re-runnable; replaced as a whole.
 --
+-- And a status, priority, in_doubt or max_attempts that is none is refused in any mode, with the SQLSTATE (23514) and
+-- the name of the CHECK that was there for it before.
+--
 -- They run inside the app's own statements, once a statement; after an INSERT only if a row of it needs a look
 -- (guard_insert in scheduled_messages.sql), or is another writer's (writers.sql). PUNCTUAL_VALIDATE, which the daemon
 -- keeps in punctual.settings, decides whether a row that cannot be sent is reported or refused; a session that has set
--- punctual.validate to 'refuse' has its own refused. That is the only error they may cause: if the check itself fails,
--- the row passes. The settings are read with the owner's rights, because the app's roles have none on schema punctual;
--- nothing of the app's runs in here.
+-- punctual.validate to 'refuse' has its own refused. They cause no other error: if the check itself
+-- fails, the row passes. The settings are read with the owner's rights, because the app's roles have none on schema
+-- punctual; nothing of the app's runs in here.
 
 -- Records what a statement has written with punctual.writer = 'on' by a session that does not name its program: one row
 -- for each transaction and role. It cannot fail. Within functions that have the owner's rights.
@@ -54,8 +57,22 @@ declare
   first uuid;
   fault text;
   zone text;
+  words text;
+  unknown text[];
   stack text;
 begin
+  begin
+    select f.unknown into unknown
+      from (select unknown!(n) as unknown from new_rows n where not is_known!(n)) f
+     where f.unknown is not null
+     limit 1;
+  exception when undefined_column then
+    unknown := null;
+  end;
+  if unknown is not null then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      column = unknown[1], constraint = 'scheduled_messages_' || unknown[1] || '_punctual', message = unknown[2];
+  end if;
   if tg_op = 'INSERT' then
     -- Within a function, or a trigger of the app's, this may be in the middle of a statement that has rows to be
     -- judged: then the mark stays to the end of the transaction.
@@ -91,7 +108,7 @@ begin
       -- What is plain needs no more: the whole check costs a statement of one row four times as much.
       if not exists (select from new_rows n
                       where n.status = 'pending'
-                        and (is_plain!(n) and n.timezone is null
+                        and (is_plain!(n) and is_known!(n) and n.timezone is null
                              and (n.template_vars is not null or own.separator = '' or strpos(n.body, own.separator) = 0))
                             is not true)
       then
@@ -100,6 +117,8 @@ begin
         select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
           from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
          where r.fault is not null;
+        words := (select concat_ws('/', n.priority, n.in_doubt, n.max_attempts)
+                    from new_rows n where not is_known!(n) limit 1);
         zone := (select n.timezone from new_rows n where n.status = 'pending' and n.timezone is not null limit 1);
       end if;
     else
@@ -120,6 +139,7 @@ begin
     if tg_op = 'INSERT' then
       perform set_config('punctual.separator', coalesce(nullif(separator, ''), E'\x01'), false),
               set_config('punctual.zone', coalesce(zone, ''), false),
+              set_config('punctual.words', coalesce(words, ''), false),
               set_config('punctual.read_at', these_seconds!(), false);
     end if;
     return null;
@@ -135,6 +155,48 @@ begin
   return null;
 end
 $$;
+
+-- What a session that replicates writes is held to the same words. The role of such a session may be one of the app's.
+create or replace function punctual.check_replicated() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  unknown text[];
+begin
+  begin
+    if not is_known!(new) then
+      unknown := unknown!(new);
+    end if;
+  exception when undefined_column then
+    return new;
+  end;
+  if unknown is not null then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      column = unknown[1], constraint = 'scheduled_messages_' || unknown[1] || '_punctual', message = unknown[2];
+  end if;
+  return new;
+end
+$$;
+
+-- A version before had CHECKs for these words, which cost each statement more than the rest of what Punctual looks at.
+do $$
+declare
+  checks text;
+begin
+  select string_agg(format('drop constraint %I', c.conname), ', ') into checks
+    from pg_catalog.pg_constraint c
+   where c.conrelid = 'public.scheduled_messages'::regclass and c.contype = 'c'
+     and c.conname in ('scheduled_messages_status_punctual', 'scheduled_messages_priority_punctual',
+                       'scheduled_messages_in_doubt_punctual', 'scheduled_messages_max_attempts_punctual');
+  if checks is not null then
+    execute 'alter table public.scheduled_messages ' || checks;
+  end if;
+end
+$$;
+
+create or replace trigger zzz_punctual_check_replicated
+  before insert or update on public.scheduled_messages for each row
+  execute function punctual.check_replicated();
+alter table public.scheduled_messages enable replica trigger zzz_punctual_check_replicated;
 
 -- A version before had a trigger of its own that recorded who inserts with punctual.writer = 'on'. First, because it
 -- takes the strongest lock.

@@ -107,6 +107,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"fault" => fault::put(alias, out),
         b"sender_forms" => fault::sender_forms(out),
         b"is_plain" => fault::is_plain(alias, out),
+        // Its status, priority, `in_doubt` and `max_attempts`: whether all are known, and which is not.
+        b"statuses" => out.row(fault::STATUSES, b""),
+        b"is_known" => fault::is_known(alias, out),
+        b"unknown" => out.row(fault::UNKNOWN, alias),
         b"these_seconds" => out.row(fault::THESE_SECONDS, b""),
         // What divides a text into parts, as the daemon has it.
         b"separator" => out.row(fault::SEPARATOR, b""),

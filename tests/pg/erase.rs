@@ -294,6 +294,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("campaign_history.role", "a role of the database"),
     ("settings.campaign_timezone", "an operator's"),
     ("settings.campaign_hours", "an operator's"),
+    ("app_words.name", "a column"),
     ("migrations.name", "a file"),
     ("migrations.checksum", "a file's"),
     ("triggers.name", "a file"),

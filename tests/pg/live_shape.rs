@@ -4,7 +4,7 @@ use punctual::store::{MigrateError, Migrator};
 
 use crate::harness::TestDb;
 
-const BASE: &str = "create table scheduled_messages (
+pub(crate) const BASE: &str = "create table scheduled_messages (
   id uuid primary key default gen_random_uuid(), conversation_id uuid, to_number text not null, from_number text,
   body text not null, template_id uuid, scheduled_at timestamptz not null,
   status text not null default 'pending' constraint four check (status in ('pending', 'sent', 'failed', 'cancelled')),

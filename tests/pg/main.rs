@@ -32,6 +32,7 @@ mod harness;
 mod history;
 mod in_app;
 mod inserts;
+mod known;
 mod least;
 mod limits;
 mod live;

@@ -81,6 +81,59 @@ pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row("))", alias);
 }
 
+macro_rules! statuses {
+    () => {
+        "pending,sending,sent,delivered,failed,cancelled,unconfirmed"
+    };
+}
+
+/// Every status, as a text.
+pub(super) const STATUSES: &str = concat!("'", statuses!(), "'");
+
+macro_rules! known {
+    ($($column:literal: $words:expr),* $(,)?) => {
+        /// Each column with its words, as the text of an array.
+        #[cfg(test)]
+        pub(super) const KNOWN: &[(&str, &str)] = &[$(($column, $words)),*];
+
+        /// Appends whether the words and the number of a row are known; null is. Named with its schemas, as
+        /// [`is_plain`] is.
+        pub(super) const fn is_known<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+            out.row(
+                concat!(
+                    "(",
+                    $("($", $column, " is null
+           or $", $column, "::pg_catalog.text operator(pg_catalog.=) any ('{", $words, "}'::pg_catalog.text[]))
+          and ",)*
+                    "($max_attempts is null
+           or $max_attempts operator(pg_catalog.>=) 1 and $max_attempts operator(pg_catalog.<=) 100))"
+                ),
+                alias,
+            );
+        }
+
+        /// Of what is not known, in a column that the app has no words of its own in: the column and a sentence.
+        pub(super) const UNKNOWN: &str = concat!(
+            "(select array[u.name, format('%s of message %s is %s; it must be %s', u.name, $id,
+                                          to_json(left(u.value, 40)), u.known)]
+                from (values ",
+            $("('", $column, "', $", $column, "::text, $", $column, "::text = any ('{", $words, "}'),
+                              'one of ", $words, "'),
+                             ",)*
+            "('max_attempts', $max_attempts::text, $max_attempts between 1 and 100, 'from 1 to 100'))
+                  as u (name, value, is_known, known)
+               where not u.is_known and not exists (select from punctual.app_words w where w.name = u.name)
+               limit 1)"
+        );
+    };
+}
+
+known! {
+    "status": statuses!(),
+    "priority": "low,normal,high,urgent",
+    "in_doubt": "hold,resend_if_absent,resend",
+}
+
 /// The ten seconds that it is in: what was read in them holds in them.
 pub(super) const THESE_SECONDS: &str =
     "cast(cast(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog./) 10 as pg_catalog.int8)

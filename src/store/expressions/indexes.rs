@@ -13,9 +13,15 @@ pub(super) const MORE_INDEXES: [&str; 4] = [
     include_str!("../../../migrations/20261130080000_retry_index.sql"),
 ];
 
+/// Made by the first, and dropped by `20261202120000_known_words`.
+const NO_LONGER: &str = "        ('scheduled_messages', 'scheduled_messages_number_idx', null,
+         '(btrim(to_number)) where status = ''pending'''),
+";
+
 /// Appends all of them, as rows for `values`.
 pub(super) const fn put<const N: usize>(out: &mut Text<N>) {
-    out.row(cut(INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
+    out.row(cut(INDEXES, "(values\n", NO_LONGER), b"");
+    out.row(cut(INDEXES, NO_LONGER, "\n      ) as w (tab, name,"), b"");
     let mut at = 0;
     while at < MORE_INDEXES.len() {
         out.row(",\n", b"");

@@ -1,7 +1,9 @@
 //! The text of each expression, and of the files that repeat it.
 
 use super::*;
-use crate::message::facts::Switch;
+use crate::message::InDoubt;
+use crate::message::facts::{Priority, Switch};
+use crate::message::status::Status;
 
 fn check(sql: &str, expected: &str) {
     const ROOM: usize = 2000;
@@ -113,6 +115,25 @@ fn white_space_is_what_rust_trims() {
         indexes::MORE_INDEXES[0]
             .contains(&format!("btrim(to_number, {})", text.replace('\'', "''")))
     );
+}
+
+/// What a row may say is what is read of it.
+#[test]
+fn the_known_words_are_those_of_rust() {
+    let priorities = Priority::ALL.map(|p| format!("{p:?}").to_lowercase());
+    for (column, words) in fault::KNOWN {
+        let expected = match *column {
+            "status" => Status::ALL.map(Status::as_str).join(","),
+            "priority" => priorities.join(","),
+            _ => InDoubt::ALL.map(InDoubt::as_str).join(","),
+        };
+        assert_eq!(*words, expected, "{column}");
+        assert!(words.split(',').all(|word| {
+            *column != "priority"
+                || word == "normal"
+                || Priority::of(Some(word)) != Priority::Normal
+        }));
+    }
 }
 
 /// The migrations are plain SQL, because the Supabase CLI applies them as they are.

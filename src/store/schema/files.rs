@@ -46,6 +46,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261202100000_campaigns",
     "20261202100100_campaign_hours",
     "20261202110000_replies",
+    "20261202120000_known_words",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
