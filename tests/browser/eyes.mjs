@@ -21,6 +21,9 @@ const foreign = [];
 page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
 const posted = [];
 page.on("request", (request) => { if (request.method() === "POST") posted.push(request.url()); });
+// How often the page has asked why messages failed.
+let whys = 0;
+page.on("request", (request) => { if (request.url().includes("/api/stats?by=reason")) whys += 1; });
 // A request that is held, and what lets it go on.
 let held;
 let release;
@@ -60,6 +63,15 @@ const commands = {
   },
   async sees(words) {
     await page.waitForFunction((w) => document.body.innerText.includes(w), words, AMPLE);
+  },
+  /** How often the page has asked by now why messages failed. */
+  async whys() {
+    return whys;
+  },
+  /** What needs people begins with this: how often the page had asked by then, and when that was, in ms. */
+  async needed(words) {
+    const at = await page.waitForFunction((w) => [...document.querySelectorAll("#need-list b")].some((need) => need.innerText === w) && Date.now(), words, AMPLE);
+    return `${whys} ${await at.jsonValue()}`;
   },
   async upcoming(id) {
     await page.waitForSelector(row(id), AMPLE);
@@ -232,9 +244,9 @@ const commands = {
     const share = (kind) => (100 * (after[kind] - (before[kind] || 0))) / (after.at - before.at);
     return Object.keys(after).filter((kind) => kind !== "at").map((kind) => `${kind}=${share(kind).toFixed(2)}`).join(" ");
   },
-  async picture(path, width, scheme) {
+  async picture(path, width, height, scheme) {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width: Number(width), height: 900 });
+    await page.setViewportSize({ width: Number(width), height: Number(height) });
     await page.waitForTimeout(1_500);
     await page.screenshot({ path });
   },

@@ -7,9 +7,11 @@ mod cost;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 #[path = "../daemon/daemon.rs"]
 mod daemon;
+mod failures;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 #[path = "../pg/harness.rs"]
 mod harness;
+mod pictures;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;
