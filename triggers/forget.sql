@@ -116,16 +116,17 @@ begin
                                       -- No other row has it, and it is short.
                                       else '''x'' || left(gen_random_uuid()::text, 13)' end)
                      from unnest(t.blanked) b (col)
-                     join pg_attribute a on a.attrelid = to_regclass('public.' || t.tab) and a.attname = b.col
-                      and not a.attisdropped) as blanked
-        from (values ('messages', 'to_number', '{to_number,body}'::text[]),
-                     ('messages', 'from_number', '{from_number,body}'),
-                     ('conversations', 'phone_number', '{phone_number}'),
-                     ('contacts', 'phone_number', '{phone_number,name}')) t (tab, number, blanked)
-        join pg_attribute c on c.attrelid = to_regclass('public.' || t.tab) and c.attname = t.number
-         and not c.attisdropped
+                     join pg_attribute a on a.attrelid = t.tab and a.attname = b.col and not a.attisdropped) as blanked
+        from (select to_regclass('public.' || v.tab) as tab, quote_ident(v.number) as number, v.blanked
+                from (values ('messages', 'to_number', '{to_number,body}'::text[]),
+                             ('messages', 'from_number', '{from_number,body}'),
+                             ('conversations', 'phone_number', '{phone_number}'),
+                             ('contacts', 'phone_number', '{phone_number,name}')) v (tab, number, blanked)
+                join pg_attribute c on c.attrelid = to_regclass('public.' || v.tab) and c.attname = v.number and not c.attisdropped
+              union all -- those with names of the app's own
+              select p.tab, p.number, p.blanked from punctual.app_personal() p) t
     loop
-      execute format('update public.%I set %s where punctual.bare_address(%I::text) = $1',
+      execute format('update %s set %s where punctual.bare_address((%s)::text) = $1',
                      wanted.tab, array_to_string(wanted.blanked, ', '), wanted.number)
         using whom;
       get diagnostics changed = row_count;

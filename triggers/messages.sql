@@ -14,7 +14,8 @@
 --
 -- `messages.scheduled_message_id` counts only if it takes any id of a message: it is a uuid, and no constraint (but
 -- `not null`) or unique index is on it. A foreign key would refuse the row of a message whose own row was deleted, and
--- a unique index the second part of a message.
+-- a unique index the second part of a message. What has become of a message (`delivered_at` and the like) is written
+-- only where the columns have the types that `punctual migrate` gives them.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -22,6 +23,9 @@ begin
             from pg_catalog.pg_attribute a
            where a.attrelid = to_regclass('public.' || tab) and a.attname = any (wanted)
              and not a.attisdropped and a.attgenerated = ''
+             and (a.attname not in ('delivered_at', 'twilio_status', 'twilio_error_code', 'attempt_count')
+                  or a.atttypid = case a.attname when 'delivered_at' then 'timestamptz'::regtype when 'twilio_status' then 'text'::regtype
+                                                 else 'int4'::regtype end)
              and (a.attname <> 'scheduled_message_id'
                   or a.atttypid = 'uuid'::regtype
                      and not exists (select from pg_catalog.pg_constraint k
@@ -118,6 +122,30 @@ begin
 end
 $$;
 
+-- What the app's row of a message has as metadata: which message it is, and the calendar event that it reminds of.
+create or replace function punctual.sent_metadata(message uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  about jsonb;
+begin
+  select jsonb_strip_nulls(jsonb_build_object(
+           'calendar_event_id', m.calendar_event_id,
+           'event_title', coalesce(m.template_vars ->> 'event_title', m.metadata ->> 'event_title')))
+    into about
+    from public.scheduled_messages m
+   where m.id = message and m.calendar_event_id is not null;
+  return jsonb_build_object('source', 'scheduled', 'scheduled_message_id', message) || coalesce(about, '{}');
+end
+$$;
+
+-- The provider's code for why a message did not arrive. Null: it gave none.
+create or replace function punctual.sent_code(attempt uuid, sid text, word text) returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select r.error_code from punctual.receipts r where r.token = attempt and r.provider_sid = sid and r.status = word);
+end
+$$;
+
 -- Inserts the app's rows of sent messages, in the columns that exist, and moves the time of their conversations on
 -- where one is `behind`; a new one is not. A callback may have come before: the status is what the attempt has reached.
 -- The attempts are locked by now, so that a concurrent callback waits and then finds the row.
@@ -128,17 +156,20 @@ create or replace function punctual.insert_messages(
 language plpgsql as $$
 declare
   wanted constant text[] :=
-    '{conversation_id,direction,body,from_number,to_number,twilio_sid,status,metadata,scheduled_message_id}';
+    '{conversation_id,direction,body,from_number,to_number,twilio_sid,status,metadata,scheduled_message_id,delivered_at,
+      twilio_status,twilio_error_code,attempt_count}';
   has text[] := punctual.columns_of('messages', wanted);
 begin
   if has @> wanted then
     insert into public.messages (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata,
-                                 scheduled_message_id)
-    select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''),
-           coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), 'sent'),
-           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id), i.id
+                                 scheduled_message_id, delivered_at, twilio_status, twilio_error_code, attempt_count)
+    select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''), coalesce(a.message_status, 'sent'),
+           punctual.sent_metadata(i.id), i.id, case when a.message_status = 'delivered' then clock_timestamp() end,
+           a.receipt_status,
+           case when a.message_status in ('failed', 'undelivered', 'cancelled') then punctual.sent_code(a.token, a.provider_sid, a.receipt_status) end, a.number
       from unnest(ids, conversations, bodies, senders, recipients, sids)
-             as i (id, conversation_id, body, from_number, to_number, sid);
+             as i (id, conversation_id, body, from_number, to_number, sid)
+      left join lateral (select o.* from punctual.attempts o where o.provider_sid = i.sid offset 0) a on true;
   else
     -- With none of them there is no such table, which the server reports better.
     execute (
@@ -147,13 +178,17 @@ begin
         from (values
           ('conversation_id', 'i.conversation_id'), ('direction', $q$'outbound'$q$), ('body', 'i.body'),
           ('from_number', 'i.from_number'), ('to_number', 'i.to_number'), ('twilio_sid', $q$nullif(i.sid, '')$q$),
-          ('status', $q$coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid),
-                                 'sent')$q$),
-          ('metadata', $q$jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)$q$),
-          ('scheduled_message_id', 'i.id')
+          ('status', $q$coalesce(a.message_status, 'sent')$q$), ('metadata', 'punctual.sent_metadata(i.id)'),
+          ('scheduled_message_id', 'i.id'),
+          ('delivered_at', $q$case when a.message_status = 'delivered' then clock_timestamp() end$q$),
+          ('twilio_status', 'a.receipt_status'),
+          ('twilio_error_code', $q$case when a.message_status in ('failed', 'undelivered', 'cancelled')
+             then punctual.sent_code(a.token, a.provider_sid, a.receipt_status) end$q$),
+          ('attempt_count', 'a.number')
         ) as w (name, expression)
        where w.name = any (has))
-      || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
+      || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)
+           left join lateral (select o.* from punctual.attempts o where o.provider_sid = i.sid offset 0) a on true'
       using ids, conversations, bodies, senders, recipients, sids;
   end if;
 
@@ -195,6 +230,11 @@ declare
   -- Some conversation has an earlier time than its message.
   behind boolean;
 begin
+  if to_regproc('punctual.app__write') is not null then
+    held := punctual.mapped_write(ids, conversations, bodies, senders, recipients, sids, sent_at);
+    set constraints all immediate;
+    return;
+  end if;
   for again in 0..1 loop
     places := punctual.conversations_for(places, recipients);
     -- Without waiting: a wait could end in a deadlock with the app.
@@ -272,13 +312,19 @@ drop function if exists punctual.write_statuses(text[]);
 create function punctual.write_statuses(sids text[], out held text[], out refusal text, out words text)
 language plpgsql as $$
 declare
-  has constant text[] := punctual.columns_of('messages', '{twilio_sid,status,updated_at}');
+  wanted constant text[] := '{twilio_sid,status,updated_at,delivered_at,twilio_status,twilio_error_code}';
+  has constant text[] := punctual.columns_of('messages', wanted);
   its_constraint text;
   its_table text;
   its_column text;
   its_context text;
   ours text[];
 begin
+  if to_regproc('punctual.app__statuses') is not null then
+    held := punctual.mapped_statuses(sids);
+    set constraints all immediate;
+    return;
+  end if;
   -- Without a sid or a status column there is nothing to update.
   if not has @> '{twilio_sid,status}' then
     return;
@@ -286,18 +332,31 @@ begin
   perform from punctual.attempts a where a.provider_sid = any (sids) order by a.token for share;
   ours := array(select m.twilio_sid::text from public.messages m where m.twilio_sid = any (sids)
                  order by m.twilio_sid for no key update skip locked);
-  if 'updated_at' = any (has) then
+  if has @> wanted then
     update public.messages m
-       set status = a.message_status, updated_at = clock_timestamp()
+       set status = a.message_status, updated_at = clock_timestamp(), twilio_status = a.receipt_status,
+           twilio_error_code = case when a.message_status in ('failed', 'undelivered', 'cancelled')
+                                    then punctual.sent_code(a.token, a.provider_sid, a.receipt_status) end,
+           delivered_at = case when a.message_status = 'delivered' then coalesce(m.delivered_at, clock_timestamp())
+                               else m.delivered_at end
       from punctual.attempts a
-     where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
-       and a.message_status is not null and m.status is distinct from a.message_status;
+     where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid and a.message_status is not null
+       and (m.status is distinct from a.message_status or m.twilio_status is distinct from a.receipt_status);
   else
-    update public.messages m
-       set status = a.message_status
-      from punctual.attempts a
-     where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
-       and a.message_status is not null and m.status is distinct from a.message_status;
+    execute (
+      select pg_catalog.format('update public.messages m set status = a.message_status%s', string_agg(', ' || w.change, ''))
+        from (values
+          ('updated_at', 'updated_at = clock_timestamp()'), ('twilio_status', 'twilio_status = a.receipt_status'),
+          ('twilio_error_code', $q$twilio_error_code = case when a.message_status in ('failed', 'undelivered', 'cancelled')
+             then punctual.sent_code(a.token, a.provider_sid, a.receipt_status) end$q$),
+          ('delivered_at', $q$delivered_at = case when a.message_status = 'delivered'
+             then coalesce(m.delivered_at, clock_timestamp()) else m.delivered_at end$q$)
+        ) as w (name, change)
+       where w.name = any (has))
+      || ' from punctual.attempts a
+          where a.provider_sid = any ($1) and m.twilio_sid = a.provider_sid
+            and a.message_status is not null and m.status is distinct from a.message_status'
+      using ours;
   end if;
   held := array(select m.twilio_sid::text from public.messages m
                  where m.twilio_sid = any (sids) and m.twilio_sid <> all (ours));
@@ -342,6 +401,10 @@ declare
   its_column text;
   its_context text;
 begin
+  if to_regproc('punctual.app__correct') is not null then
+    perform punctual.mapped_correct(sids, sent, told);
+    return null;
+  end if;
   if not punctual.columns_of('messages', '{twilio_sid,body}') @> '{twilio_sid,body}' then
     return null;
   end if;

@@ -16,6 +16,11 @@ declare
   its_column text;
   its_context text;
 begin
+  if to_regproc('punctual.app__reply') is not null then
+    perform punctual.mapped_reply(reply, theirs, ours, words, at);
+    set constraints all immediate;
+    return;
+  end if;
   if 'twilio_sid' = any (has) then
     select exists (select from public.messages m where m.twilio_sid = reply) into is_there;
   end if;

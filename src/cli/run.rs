@@ -85,6 +85,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
         providers,
         rules: config.rules(),
         sources: config.sources,
+        app_tables: config.app_tables,
         settings: Settings {
             horizon: config.horizon,
             lead: config.lead,

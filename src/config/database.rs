@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::raw::Raw;
 use super::{ConfigError, Sources, key, values};
-use crate::store::{AppSchema, Dsn, DsnError, SourceTable};
+use crate::store::{AppSchema, AppTables, Dsn, DsnError, SourceTable};
 
 /// The database, and where in it the app's tables are.
 #[derive(Clone, Debug)]
@@ -53,6 +53,16 @@ pub fn source_tables(sources: &Sources) -> Result<Vec<SourceTable>, ConfigError>
     let raw = Raw::read(sources);
     if raw.problems.is_empty() {
         Ok(raw.sources)
+    } else {
+        Err(raw.into_error())
+    }
+}
+
+/// The same: reads only the app's tables for sent messages.
+pub fn app_tables(sources: &Sources) -> Result<Option<AppTables>, ConfigError> {
+    let raw = Raw::read(sources);
+    if raw.problems.is_empty() {
+        Ok(raw.app_tables)
     } else {
         Err(raw.into_error())
     }

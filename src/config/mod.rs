@@ -39,10 +39,10 @@ use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Retention, Routes, Sender};
 use crate::policy::{BusinessHours, CampaignDefaults, HoursByCampaign, HoursByType, Validate};
 use crate::schedule::LeadSetting;
-use crate::store::SourceTable;
+use crate::store::{AppTables, SourceTable};
 
 pub use accounts::Account;
-pub use database::{Database, app_schema, database, source_tables};
+pub use database::{Database, app_schema, app_tables, database, source_tables};
 pub use error::{ConfigError, Problem};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
@@ -114,6 +114,8 @@ pub struct Config {
     pub retention: Retention,
     /// The source tables.
     pub sources: Vec<SourceTable>,
+    /// The app's tables for sent messages; `None`: they have the usual names.
+    pub app_tables: Option<AppTables>,
     /// The settings of the log.
     pub log: LogSettings,
 }
@@ -241,6 +243,7 @@ impl Config {
                 validate,
                 retention,
                 sources: raw.sources,
+                app_tables: raw.app_tables,
                 log,
             }),
             _ => Err(raw.into_error()),

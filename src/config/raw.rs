@@ -12,7 +12,7 @@ use super::key::{
     self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, may_be_empty, similar,
 };
 use super::secret_file;
-use crate::store::SourceTable;
+use crate::store::{AppTables, SourceTable};
 use accounts::ACCOUNTS;
 
 mod accounts;
@@ -76,6 +76,8 @@ pub(super) struct Raw {
     accounts: BTreeMap<String, HashMap<&'static str, Given>>,
     /// The source tables.
     pub(super) sources: Vec<SourceTable>,
+    /// The app's tables for sent messages.
+    pub(super) app_tables: Option<AppTables>,
 }
 
 impl Raw {
@@ -88,6 +90,7 @@ impl Raw {
             table: None,
             accounts: BTreeMap::new(),
             sources: Vec::new(),
+            app_tables: None,
         };
         let env = raw.env_layer(sources);
         let file = raw.file_layer(sources, &env);
@@ -175,6 +178,7 @@ impl Raw {
             dir: path.parent().map_or_else(PathBuf::new, Path::to_owned),
         };
         self.read_sources(table.remove(sources::SOURCE), &layer);
+        self.read_app_tables(table.remove(sources::APP), &layer);
         let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
         self.walk(&rest, "", &mut layer);
         self.walk_accounts(&accounts, &path, &mut layer);

@@ -12,7 +12,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{Sender, WebhookUrls};
 use crate::provider::smtp::UnsubscribeUrl;
 use crate::schedule::LeadSetting;
-use crate::store::SourceTable;
+use crate::store::{AppTables, SourceTable};
 
 /// Replaces a secret.
 const HIDDEN: &str = "***";
@@ -71,6 +71,8 @@ struct Shown<'a> {
     accounts: BTreeMap<&'a str, ShownAccount<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     source: &'a [SourceTable],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a AppTables>,
 }
 
 #[derive(Serialize)]
@@ -213,6 +215,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             .map(|own| account(config, own))
             .collect(),
         source: &config.sources,
+        app: config.app_tables.as_ref(),
     };
     toml::to_string(&shown).expect("strings and numbers are valid TOML")
 }

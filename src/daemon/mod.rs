@@ -28,7 +28,7 @@ use crate::reactor::{Reactor, Settings};
 use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
 use crate::store::forecast::Assumed;
-use crate::store::{ConnectError, Dsn, MigrateError, SourceTable, StoreError};
+use crate::store::{AppTables, ConnectError, Dsn, MigrateError, SourceTable, StoreError};
 
 mod backlog;
 mod chores;
@@ -77,6 +77,8 @@ pub struct Parts {
     pub rules: Rules,
     /// The source tables.
     pub sources: Vec<SourceTable>,
+    /// The app's tables for sent messages; `None`: they have the usual names.
+    pub app_tables: Option<AppTables>,
     /// The reactor's settings.
     pub settings: Settings,
     /// Where HTTP is served, already bound.
@@ -173,6 +175,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         clock: &clock,
         rules: &rules,
         sources: &parts.sources,
+        app_tables: parts.app_tables.as_ref(),
         limits: &limits.daemon,
         state_dir: parts.state_dir.as_ref(),
         accept_restore: parts.accept_restore,

@@ -19,7 +19,7 @@ use crate::limits::DaemonLimits;
 use crate::listen;
 use crate::policy::Rules;
 use crate::reactor::report::{Missing, Readiness};
-use crate::store::{Dsn, Migrator, SourceTable, Store};
+use crate::store::{AppTables, Dsn, Migrator, SourceTable, Store};
 
 /// What the checks need.
 pub(super) struct Start<'a> {
@@ -28,6 +28,7 @@ pub(super) struct Start<'a> {
     pub(super) clock: &'a Clock,
     pub(super) rules: &'a Arc<Rules>,
     pub(super) sources: &'a [SourceTable],
+    pub(super) app_tables: Option<&'a AppTables>,
     pub(super) limits: &'a DaemonLimits,
     /// Where journals are kept.
     pub(super) state_dir: Option<&'a StateDir>,
@@ -77,7 +78,9 @@ impl Start<'_> {
 
     async fn prepare(&self) -> Result<(), RunError> {
         listen::prove(self.dsn, &self.limits.channel).await?;
-        let migrator = Migrator::embedded().following(self.sources.to_vec());
+        let migrator = Migrator::embedded()
+            .following(self.sources.to_vec())
+            .mapping(self.app_tables.cloned());
         migrator.check(self.dsn).await?;
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);

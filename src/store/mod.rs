@@ -58,7 +58,7 @@ pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces::
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};
-pub use schema::{doctor, migrate, preset::PRESETS, preset::Preset, source::SourceTable};
+pub use schema::{AppTables, PRESETS, Preset, SourceTable, doctor, migrate};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};
@@ -108,8 +108,8 @@ pub struct Store {
     /// Says when what is written now is due again: the database's own clock may jump. `None`: that one says it.
     clock: Option<Arc<Clock>>,
     effects: Effects,
-    /// Whether source tables are followed.
-    has_sources: Arc<AtomicBool>,
+    /// Whether outcomes are written to source tables, or users are notified of theirs.
+    follows_outcomes: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -134,7 +134,7 @@ impl Store {
             lineage: None,
             clock: None,
             effects: Effects::default(),
-            has_sources: Arc::default(),
+            follows_outcomes: Arc::default(),
         }
     }
 

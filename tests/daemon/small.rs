@@ -217,6 +217,7 @@ impl Small {
             callbacks: None,
             state_dir: None,
             sources: Vec::new(),
+            app_tables: None,
             accept_restore: false,
             accept_clock: false,
         };

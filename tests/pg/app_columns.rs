@@ -21,6 +21,10 @@ const OPTIONAL: &[(&str, &str, &str)] = &[
     ("messages", "metadata", "jsonb"),
     ("messages", "scheduled_message_id", "uuid"),
     ("messages", "updated_at", "timestamptz default now()"),
+    ("messages", "delivered_at", "timestamptz"),
+    ("messages", "twilio_status", "text"),
+    ("messages", "attempt_count", "int"),
+    ("messages", "twilio_error_code", "int"),
 ];
 
 /// Sends one, has it delivered, and returns the app's row of it as JSON.
@@ -33,7 +37,7 @@ async fn row_of_a_sent_message(world: &World, store: &punctual::store::Store) ->
     assert_eq!(recorded(store, &[accepted(&claim)]).await, 1);
     let daemon = world.daemon().await;
     let arrived = format!(
-        "update punctual.attempts set message_status = 'delivered' where token = '{}'",
+        "update punctual.attempts set message_status = 'delivered', receipt_status = 'delivered' where token = '{}'",
         claim.token.0
     );
     run(&daemon, &arrived).await;
@@ -58,7 +62,9 @@ async fn a_column_that_is_missing_leaves_the_others_written() {
     )
     .await;
     let written = [
+        "attempt_count",
         "body",
+        "delivered_at",
         "direction",
         "from_number",
         "metadata",
@@ -66,6 +72,7 @@ async fn a_column_that_is_missing_leaves_the_others_written() {
         "status",
         "to_number",
         "twilio_sid",
+        "twilio_status",
     ];
     for (table, column, kind) in OPTIONAL {
         run(&world.unseen, "delete from conversations").await;
@@ -77,9 +84,12 @@ async fn a_column_that_is_missing_leaves_the_others_written() {
         let row = row_of_a_sent_message(&world, &store).await;
         for name in written {
             let there = !row.get(name).is_none_or(serde_json::Value::is_null);
+            let follows = ["delivered_at", "twilio_status"].contains(&name)
+                && *table == "messages"
+                && ["status", "twilio_sid"].contains(column);
             assert_eq!(
                 there,
-                !(*table == "messages" && *column == name),
+                !(*table == "messages" && *column == name || follows),
                 "{name} without {table}.{column}"
             );
         }
@@ -115,4 +125,46 @@ async fn a_column_that_is_missing_leaves_the_others_written() {
             "after {table}.{column} came back"
         );
     }
+}
+
+#[tokio::test]
+async fn the_record_says_which_event_it_was_about_and_why_it_did_not_arrive() {
+    let world = World::new().await;
+    let store = store(&world);
+    let (columns, values) = (
+        ", from_number, calendar_event_id, metadata",
+        ", '+15005550006', 'google-1', '{\"event_title\": \"Standup\"}'",
+    );
+    let id = world.row_with("pending", columns, values).await;
+    let claim = won(&store, &[id]).await.remove(0);
+    // Columns of the app's own, of other types: they are left to it.
+    for other in ["delivered_at date", "twilio_status int"] {
+        let (column, _) = other.split_once(' ').unwrap();
+        run(
+            &world.unseen,
+            &format!("alter table messages drop column {column}, add column {other}"),
+        )
+        .await;
+    }
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    let daemon = world.daemon().await;
+    let sid = sid(&claim);
+    let failed = format!(
+        "update punctual.attempts set message_status = 'undelivered', receipt_status = 'undelivered' where provider_sid = '{sid}';
+         insert into punctual.receipts (message_id, token, provider_sid, status, error_code, effect)
+         values ('{id}', '{}', '{sid}', 'undelivered', 30003, 'advanced')",
+        claim.token.0
+    );
+    run(&daemon, &failed).await;
+    let write =
+        format!("select concat(refusal, words) from punctual.write_statuses(array['{sid}'])");
+    assert_eq!(one::<String>(&daemon, &write).await, "");
+    let row = "select concat_ws(' ', status, twilio_error_code, attempt_count, delivered_at, twilio_status,
+                                metadata ->> 'calendar_event_id', metadata ->> 'event_title') from messages";
+    assert_eq!(
+        one::<String>(&world.unseen, row).await,
+        "undelivered 30003 1 google-1 Standup"
+    );
+    let waits: i64 = one(&world.unseen, "select count(*) from punctual.outbox").await;
+    assert_eq!(waits, 0);
 }

@@ -82,7 +82,8 @@ async fn a_sent_message_is_one_row_with_the_columns_of_the_app() {
             "conversation_id": own, "direction": "outbound", "body": "hello", "from_number": "+15005550006",
             "to_number": "+13105550100", "twilio_sid": sid(&claim), "status": "sent",
             "metadata": {"source": "scheduled", "scheduled_message_id": claim.id},
-            "scheduled_message_id": claim.id,
+            "scheduled_message_id": claim.id, "attempt_count": 1, "delivered_at": null, "twilio_status": null,
+            "twilio_error_code": null,
         })
     );
     let noted = format!(

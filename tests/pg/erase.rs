@@ -248,6 +248,8 @@ const TEXTS: &[(&str, &str)] = &[
         "source_writes.last_error",
         "names, and an SQLSTATE: punctual.refusal",
     ),
+    ("app_tables.definition", "a setting"),
+    ("user_notices.event", "our word"),
     ("sources.name", "a setting"),
     ("sources.schema_name", "a setting"),
     ("sources.table_name", "a setting"),

@@ -123,7 +123,19 @@ const BY_FUNCTIONS: &[(&str, &[&str], bool, bool)] = &[
         true,
         false,
     ),
-    ("messages", &["status", "body", "updated_at"], true, false),
+    (
+        "messages",
+        &[
+            "status",
+            "body",
+            "updated_at",
+            "delivered_at",
+            "twilio_status",
+            "twilio_error_code",
+        ],
+        true,
+        false,
+    ),
 ];
 
 /// The texts of the functions that are called by a daemon and have no more rights than it has.

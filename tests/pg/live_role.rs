@@ -20,6 +20,7 @@ use crate::live_app::{app_with, dsn_as, role, session_as};
 async fn parts(dsn: Dsn) -> Parts {
     Parts {
         sources: Vec::new(),
+        app_tables: None,
         dsn,
         providers: Console::on(std::io::sink()),
         rules: Rules {
@@ -175,7 +176,7 @@ async fn a_role_that_cannot_see_or_write_is_refused_at_the_start_by_what_it_lack
     check(&format!("{policy}{own}"), "public.scheduled_messages").await;
     check(
         "revoke insert, update on messages, conversations from live_blind",
-        "INSERT, UPDATE (body, status, updated_at) on public.messages; \
+        "INSERT, UPDATE (body, delivered_at, status, twilio_error_code, twilio_status, updated_at) on public.messages; \
          INSERT, UPDATE (last_message_at, updated_at) on public.conversations",
     )
     .await;

@@ -15,16 +15,16 @@ mod cases;
 use cases::{APART, APP, Case, DAEMON};
 
 /// Messages pending, and as many ended, with an attempt and dead versions each.
-const ROWS: u64 = 100_000;
+pub(crate) const ROWS: u64 = 100_000;
 
 /// Rows of whatever grows more slowly.
 const OTHERS: u64 = 20_000;
 
 /// Blocks that any statement may need, whatever it is asked: the roots of the indexes it opens.
-const FIXED: u64 = 30;
+pub(crate) const FIXED: u64 = 30;
 
 /// Executions after which a function's statement is no longer planned again.
-const PLANNED: usize = 6;
+pub(crate) const PLANNED: usize = 6;
 
 /// Every statement of the store, by room and file.
 pub(crate) fn statements() -> Vec<(String, String)> {
@@ -60,7 +60,7 @@ fn executing(case: &Case) -> String {
 }
 
 /// Runs it and undoes it; how many blocks it has asked for.
-async fn blocks(session: &Client, sql: &str) -> i64 {
+pub(crate) async fn blocks(session: &Client, sql: &str) -> i64 {
     const COUNT: &str = "select plans.blocks()";
     run(session, "begin").await;
     let before: i64 = one(session, COUNT).await;

@@ -138,6 +138,8 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     let sources = config.map(|config| config.sources.iter().map(|s| s.name.clone()));
     let sources: Option<Vec<String>> = sources.map(Iterator::collect);
     findings.extend(doctor::sources(client, sources.as_deref()).await);
+    let described = config.map(|config| config.app_tables.is_some());
+    findings.extend(doctor::app(client, described).await);
     let assumed = session::assumed_of(config);
     findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {

@@ -41,6 +41,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["print", "supabase", "role", "rls", "json"])]
     unfollow: Option<String>,
 
+    /// Also notify users of what becomes of their messages, from now on or no longer
+    #[arg(long, value_name = "ON", conflicts_with_all = ["print", "supabase", "unfollow"])]
+    notify_users: Option<Switch>,
+
+    /// Write sent messages to the tables messages and conversations again, and run nothing else
+    #[arg(long, conflicts_with_all = ["print", "supabase", "role", "rls", "json", "unfollow", "preset", "notify_users"])]
+    unmap: bool,
+
     /// Also create the tables of an app that is known, where they are missing, and follow them
     #[arg(long, value_name = "NAME", conflicts_with_all = ["supabase", "unfollow"], value_parser = preset)]
     preset: Option<&'static Preset>,
@@ -58,6 +66,13 @@ fn preset(name: &str) -> Result<&'static Preset, String> {
     })
 }
 
+/// Whether something is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 /// Whose rows users may see and change.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Rls {
@@ -68,6 +83,7 @@ enum Rls {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let migrator = Migrator::embedded()
         .following(config::source_tables(sources)?)
+        .mapping(config::app_tables(sources)?)
         .with_preset(args.preset);
     if args.print {
         config::app_schema(sources)?.choose();
@@ -90,7 +106,17 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         migrator.unfollow(&dsn, name).await?;
         return output::print(&format!("the source {name} is no longer followed\n"));
     }
+    if args.unmap {
+        if config::app_tables(sources)?.is_some() {
+            bail!("the settings still have [app]: remove it from punctual.toml first");
+        }
+        migrator.unmap(&dsn).await?;
+        return output::print("sent messages are written to messages and conversations\n");
+    }
     let report = progress::shown(&migrator, &dsn).await?;
+    if let Some(switch) = args.notify_users {
+        migrator.notify_users(&dsn, switch == Switch::On).await?;
+    }
     let mut granted = match &args.role {
         Some(role) => migrator.grant(&dsn, role).await?,
         None => Vec::new(),
@@ -105,6 +131,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             "indexes": report.indexes,
             "tables": report.tables,
             "sources": report.sources,
+            "app": report.app,
             "notes": report.notes,
             "granted": granted,
             "supabase_repair": report.supabase_repair,
@@ -123,6 +150,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     for source in &report.sources {
         let _ = writeln!(text, "follows the source {source}");
+    }
+    for line in &report.app {
+        let _ = writeln!(text, "{line}");
     }
     for statement in granted {
         let _ = writeln!(text, "{statement}");

@@ -50,6 +50,7 @@ impl Raw {
             table: Some(format!("{ACCOUNTS}.{name}")),
             accounts: BTreeMap::new(),
             sources: Vec::new(),
+            app_tables: None,
         };
         let read = read(&mut own);
         self.problems = own.problems;

@@ -1,6 +1,7 @@
 //! Every setting as data: a file, an environment, and the result.
 
 mod accounts;
+mod app_tables;
 mod campaign;
 mod http;
 mod in_app;

@@ -218,7 +218,8 @@ impl EventLoop {
             }
             Event::Input(input) => {
                 self.has_answers |= matches!(input, Input::Sent { .. });
-                if matches!(input, Input::Recorded { .. }) && self.dispatch.store.has_sources() {
+                let is_outcome = matches!(input, Input::Recorded { .. });
+                if is_outcome && self.dispatch.store.follows_outcomes() {
                     self.shared.wakers.outcomes.notify_one();
                 }
                 self.reactor.handle(input, now);

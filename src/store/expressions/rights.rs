@@ -12,7 +12,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
           deferred_until,deferred_reason,next_attempt_at,requeued_at,updated_at,parts_done,parts_total,
           scheduled_at,event_start,template_vars}'::text[]),
        ('public', 'conversations', '{SELECT,INSERT}', '{last_message_at,updated_at}'),
-       ('public', 'messages', '{SELECT,INSERT}', '{status,body,updated_at}'),
+       ('public', 'messages', '{SELECT,INSERT}', '{status,body,updated_at,delivered_at,twilio_status,twilio_error_code}'),
        ('public', 'contacts', '{SELECT}', '{}'),
        ('punctual', 'migrations', '{SELECT}', '{}'), ('punctual', 'triggers', '{SELECT}', '{}'),
        -- What happened: never deleted, and without the right to change which message, when and by whom.
@@ -47,7 +47,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
        ('punctual', 'foreign_writes', '{SELECT}', '{}'), ('punctual', 'deleted_events', '{SELECT}', '{}'),
        ('punctual', 'sources', '{SELECT}', '{}'), ('punctual', 'source_rows', '{SELECT}', '{}'),
-       ('punctual', 'source_writes', '{SELECT}', '{}'),
+       ('punctual', 'source_writes', '{SELECT}', '{}'), ('punctual', 'app_tables', '{SELECT}', '{}'),
        ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.relname and c.relkind in ('r', 'p')

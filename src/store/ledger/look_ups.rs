@@ -20,6 +20,7 @@ static PRICES: &Sql = sql!("sql/prices_keep.sql");
 static RIVALS: &Sql = sql!("sql/look_up_rivals.sql");
 static KNOWN: &Sql = sql!("sql/look_up_known.sql");
 static KNOWN_APP: &Sql = sql!("sql/look_up_known_app.sql");
+static KNOWN_MAPPED: &Sql = sql!("sql/look_up_known_mapped.sql");
 static PUT_BACK_ROWS: &Sql = sql!("sql/look_up_put_back_rows.sql");
 static PUT_BACK: &Sql = sql!("sql/look_up_put_back.sql");
 
@@ -232,11 +233,19 @@ impl Store {
             return Ok(known);
         }
         let client = self.client().await?;
-        for sql in [KNOWN, KNOWN_APP] {
+        let mut is_mapped = false;
+        for sql in [KNOWN, KNOWN_MAPPED, KNOWN_APP] {
+            // The usual table may not be there.
+            if is_mapped && std::ptr::eq(sql, KNOWN_APP) {
+                break;
+            }
             let statement = prepared(&client, sql, STEP).await?;
             let rows = client.query(&statement, &[&sids]).await;
             for row in &rows.map_err(StoreError::at(STEP))? {
-                known.insert(row.try_get(0).map_err(StoreError::unreadable(STEP))?);
+                match row.try_get(0).map_err(StoreError::unreadable(STEP))? {
+                    Some(sid) => _ = known.insert(sid),
+                    None => is_mapped = true,
+                }
             }
         }
         Ok(known)

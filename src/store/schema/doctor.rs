@@ -1,6 +1,7 @@
 //! The checks of `punctual doctor` that read the database. They change nothing, and each statement has a time limit:
 //! a table may be large, and an index may be missing.
 
+mod app;
 mod finding;
 mod senders;
 mod sources;
@@ -16,6 +17,7 @@ use crate::message::{MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
+pub use app::app;
 pub use finding::{Finding, Level};
 pub use senders::{Busiest, Named, busiest, senders};
 pub use sources::sources;

@@ -47,6 +47,9 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261202100100_campaign_hours",
     "20261202110000_replies",
     "20261202120000_known_words",
+    "20261203100000_mapping",
+    "20261203110000_sent_record",
+    "20261203110001_user_notices",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -87,7 +90,10 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "source_setup",
     "sources",
     "suppressions",
+    "tables",
+    "tables_setup",
     "task_calendar_events",
+    "user_notices",
     "user_sms_preferences",
     "validate",
     "views",

@@ -16,11 +16,11 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use super::files;
-use crate::store::SourceTable;
 use crate::store::app_schema::placed;
-use crate::store::schema::preset::Preset;
-use crate::store::session::dsn::Dsn;
+use crate::store::schema::{app::AppTables, preset::Preset};
+use crate::store::{SourceTable, session::dsn::Dsn};
 
+mod app;
 mod apply;
 mod elsewhere;
 mod error;
@@ -105,6 +105,8 @@ pub struct Migrator<'a> {
     sources: Vec<SourceTable>,
     /// The preset whose tables are made and followed.
     preset: Option<&'static Preset>,
+    /// The app's tables for sent messages; `None`: they are not described.
+    app: Option<AppTables>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +128,8 @@ pub struct Report {
     pub tables: Vec<String>,
     /// The source tables that are followed from now on, or of which rows were missing, in words.
     pub sources: Vec<String>,
+    /// How sent messages are written from now on, in words.
+    pub app: Vec<String>,
     /// What may be wrong with source tables, in words.
     pub notes: Vec<String>,
     /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
@@ -176,6 +180,7 @@ impl<'a> Migrator<'a> {
             takes_over: false,
             sources: Vec::new(),
             preset: None,
+            app: None,
         })
     }
 
@@ -252,7 +257,7 @@ impl<'a> Migrator<'a> {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.text().trim_end());
         }
-        presets::print(self.preset, &mut text);
+        presets::print(self, &mut text);
         text
     }
 

@@ -19,6 +19,8 @@ pub struct Preset {
     pub(in crate::store) tables: &'static [Table],
     /// Its source tables, as JSON.
     sources: &'static str,
+    /// Adds the columns that its app has in tables that are always there.
+    pub(in crate::store) adds: Option<File<'static>>,
 }
 
 /// A table of a preset.
@@ -76,6 +78,10 @@ const BUILDOS: Preset = Preset {
         ),
     ],
     sources: include_str!("presets/buildos.json"),
+    adds: Some(File {
+        name: "the lead time of reminders",
+        sql: assembled!("sql/preset_lead_time.sql"),
+    }),
 };
 
 const CAMPAIGN: Preset = Preset {
@@ -87,6 +93,7 @@ const CAMPAIGN: Preset = Preset {
         NONE
     )],
     sources: include_str!("presets/campaign.json"),
+    adds: None,
 };
 
 impl Preset {

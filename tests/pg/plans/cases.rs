@@ -404,6 +404,7 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("app/template_uses", 20, 60, ""),
     case("app/write_back", 20, 60, "20"),
+    case("app/send_user_notices", 20, 20, "20"),
     case("app/attempt_hold", 1, 10, "plans.sid('sent', 1)"),
     case("app/follow_missed", 20, 130, "20"),
     case("app/outbox_again", 1, 10, "1, 'x', 'x', 1000, now()"),
@@ -477,6 +478,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("ledger/look_ups_take", 20, 60, "10, 10, 1000, now()"),
     case("ledger/look_up_known", 20, 15, "plans.texts('SM')"),
     case("ledger/look_up_known_app", 20, 15, "plans.texts('SM')"),
+    case("ledger/look_up_known_mapped", 20, 15, "plans.texts('SM')"),
     case(
         "ledger/look_up_put_back",
         20,

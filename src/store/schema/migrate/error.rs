@@ -127,6 +127,9 @@ pub enum MigrateError {
         /// Its name.
         source_name: String,
     },
+    /// The app's tables of the settings are not written, or are written as earlier settings described them.
+    #[error("sent messages are not written as [app] describes it: run `punctual migrate` first")]
+    NotMapped,
     /// Rows of a source table were locked all the time.
     #[error(
         "other sessions keep rows of the source {source_name} locked (look for long transactions in pg_stat_activity): \

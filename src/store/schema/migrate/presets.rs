@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::apply::{Part, apply};
-use super::{File, MigrateError, Migrator, PROGRAM, placed, sources};
+use super::{File, MigrateError, Migrator, PROGRAM, app, placed, sources};
 use crate::store::SourceTable;
 use crate::store::schema::preset::{NONE, Preset, Table};
 
@@ -28,6 +28,9 @@ pub(super) async fn make(client: &Client, preset: &Preset) -> Result<Vec<String>
         missing.push(row.try_get::<_, String>(0).map_err(MigrateError::Record)?);
     }
     let mut made = Vec::new();
+    if let Some(adds) = preset.adds {
+        apply(client, &[Part::unrecorded(adds)], PROGRAM).await?;
+    }
     for table in preset.tables {
         // One that is there may lack a type that others use.
         let refer = referring(preset, table);
@@ -93,9 +96,27 @@ pub(super) async fn followed(client: &Client) -> Result<Vec<SourceTable>, Migrat
     Ok(all)
 }
 
-/// The statements for a preset, as text.
-pub(super) fn print(preset: Option<&Preset>, text: &mut String) {
-    let Some(preset) = preset else { return };
+/// The statements for a preset, for source tables and for the app's tables, as text.
+pub(super) fn print(migrator: &Migrator<'_>, text: &mut String) {
+    if let Some(preset) = migrator.preset {
+        print_tables(preset, text);
+    }
+    for source in wanted(migrator) {
+        sources::print(&source, text);
+    }
+    if let Some(described) = &migrator.app {
+        let _ = writeln!(
+            text,
+            "-- [app]; then the indexes: select build from punctual.app_indexes(), each outside a transaction\n\n{};\n",
+            app::mapping(described)
+        );
+    }
+}
+
+fn print_tables(preset: &Preset, text: &mut String) {
+    if let Some(adds) = preset.adds {
+        let _ = writeln!(text, "-- {}\n\n{};\n", adds.name, adds.text().trim_end());
+    }
     for table in preset.tables {
         let create = preset.create(table);
         let create = placed(&create);
@@ -106,14 +127,6 @@ pub(super) fn print(preset: Option<&Preset>, text: &mut String) {
             table.create.name,
             create.trim_end(),
             referring(preset, table)
-        );
-    }
-    for source in preset.sources() {
-        let _ = writeln!(
-            text,
-            "-- the source {}, whose rows that are there are followed by `punctual migrate`\n\n{};\n",
-            source.name,
-            sources::following(&source)
         );
     }
 }

@@ -8,7 +8,7 @@ use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
 use super::{
-    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, presets, role,
+    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, app, indexes, parts, presets, role,
     sources, take_over,
 };
 use crate::clock::Stopwatch;
@@ -68,6 +68,7 @@ pub(super) async fn all(
     }
     let all = presets::sources_of(client, migrator).await?;
     report.sources = sources::follow(client, &all, progress).await?;
+    report.app = app::map(client, migrator.app.as_ref(), progress).await?;
     if !all.is_empty() {
         report.notes = sources::notes(client).await?;
     }
@@ -161,6 +162,7 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     if let Some(file) = changed.first() {
         return lacks(file.name);
     }
+    app::check(client, migrator.app.as_ref()).await?;
     sources::check(client, &migrator.sources).await?;
     sources::check(client, &presets::followed(client).await?).await
 }

@@ -59,7 +59,8 @@ pub(super) async fn follow(
             let last = format!(", {nth}");
             call(client, &source.name, "follow_record(", &last).await?;
         }
-        indexes(client, progress).await?;
+        let missing = sql!("../sql/source_indexes.sql").text();
+        indexes(client, missing, progress).await?;
         let rows = fill(client, &source.name).await?;
         if is_new || rows > 0 {
             done.push(format!(
@@ -71,8 +72,27 @@ pub(super) async fn follow(
     Ok(done)
 }
 
+/// All statements that follow one, in the order in which they are run.
+pub(super) fn print(source: &SourceTable, text: &mut String) {
+    let name = literal(&source.name);
+    let records = (1..=source.records())
+        .map(|nth| format!("select punctual.follow_record({name}, {nth});\n"))
+        .collect::<String>();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "-- the source {0}\n\n{1};\n\n{2};\n\nselect punctual.follow_numbers({name});\n{records}\
+         -- indexes: select build from punctual.record_indexes(), each outside a transaction\n\
+         -- then its rows that are there, again from last_key on, until followed is below {ROWS}:\n\
+         select last_key, followed from punctual.source_fill({name}, null, {ROWS});\n",
+        source.name,
+        OUTCOMES.text().trim_end(),
+        following(source),
+    );
+}
+
 /// The statement that follows one.
-pub(super) fn following(source: &SourceTable) -> String {
+fn following(source: &SourceTable) -> String {
     format!("select punctual.follow({}::jsonb)", literal(&json(source)))
 }
 
@@ -103,24 +123,24 @@ async fn call(client: &Client, name: &str, function: &str, last: &str) -> Result
     apply(client, &[Part::unrecorded(file)], PROGRAM).await
 }
 
-/// Builds the indexes by which records are found, beside the app's writes.
-async fn indexes(
+/// Builds the indexes that this statement names, beside the app's writes.
+pub(super) async fn indexes(
     client: &Client,
+    sql: &str,
     progress: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<(), MigrateError> {
-    let sql = sql!("../sql/source_indexes.sql").text();
     let rows = client.query(sql, &[]).await;
     for row in rows.map_err(MigrateError::Record)? {
         let read = || Ok((row.try_get("name")?, row.try_get("is_left")?));
         let (index, is_left): (String, bool) = read().map_err(MigrateError::Record)?;
         let read = || Ok((row.try_get("removal")?, row.try_get("build")?));
-        let (removal, build): (String, String) = read().map_err(MigrateError::Record)?;
+        let (removal, build): (String, Option<String>) = read().map_err(MigrateError::Record)?;
         progress(Step::Index { name: &index });
         tracing::info!(
             index,
             "building an index concurrently; it waits for older transactions"
         );
-        for statement in is_left.then_some(removal).into_iter().chain([build]) {
+        for statement in is_left.then_some(removal).into_iter().chain(build) {
             let done = client.batch_execute(&statement).await;
             done.map_err(|source| MigrateError::Index {
                 index: index.clone(),
