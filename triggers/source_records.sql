@@ -1,8 +1,9 @@
 -- Records of source tables: other tables of the app's, each with a row for a row of a source, to which outcomes are
 -- written too: the record of what was sent, the job that was to send it. Re-runnable; replaced as a whole.
 --
--- A row of such a table says whose it is in a column of JSON (`names`), or the row of the source names it (`named_by`).
--- It is no message of its own, although its table may be a source too (`unless_record_of`): one text, one row.
+-- A row of such a table says whose it is in a column of JSON (`names`), or the row of the source names it (`named_by`),
+-- or it names an earlier record of that row (`names_record`). It is no message of its own, although its table may be a
+-- source too (`unless_record_of`): one text, one row.
 
 -- The records of a source, numbered, with their tables.
 create or replace function punctual.source_records(described jsonb)
@@ -76,7 +77,8 @@ begin
     named %1$s[] := '{}';
     free %1$s[];
   begin
-%2$s%3$s    named := array(select t.%5$I from %4$s t where t.%5$I = any (named)%6$s);
+%2$s%3$s%13$s    named := array(select t.%5$I from %4$s t where t.%5$I = any (named)%6$s);
+    others := others || named::text[];
     free := array(select t.%5$I from %4$s t where t.%5$I = any (named) order by t.%5$I for no key update skip locked);
     is_done := is_done and cardinality(free) = cardinality(named);
     update %4$s t
@@ -94,7 +96,11 @@ $template$, r.key_type,
                        r.record ->> 'named_by', source_tab, described -> 'columns' ->> 'key', r.source_type)
            else '' end,
       r.tab, r.key, punctual.record_only_text(r.record, 't'),
-      r.status, r.record -> 'words', r.status_type, r.sets, r.are, r.become);
+      r.status, r.record -> 'words', r.status_type, r.sets, r.are, r.become,
+      case when r.record ? 'names_record'
+           then format(E'    named := named || array(select t.%I from %s t where (t.%I ->> %L) = any (others));\n', r.key, r.tab,
+                       r.record -> 'names_record' ->> 'column', r.record -> 'names_record' ->> 'field')
+           else '' end);
   end loop;
   return made;
 end
@@ -143,12 +149,17 @@ begin
   end if;
   perform punctual.source_recorded(src, keys);
   for own in
-    select o.name, o.table_name
+    select o.name, o.table_name, r.tab, r.record ->> 'key' as key
       from punctual.sources o
       join punctual.sources s on s.name = src
       join punctual.source_records(s.definition) r on r.n = nth
      where o.definition ->> 'unless_record_of' = src and r.tab = to_regclass(format('%I.%I', o.schema_name, o.table_name))
   loop
+    -- Whoever is making one of them a message of its own commits first, and that message is found then; or waits, and
+    -- finds that it is a record.
+    execute format('select from %s t where t.%I = any ($1::%s[]) order by t.%2$I for no key update', own.tab, own.key,
+                   punctual.source_type(own.tab, own.key))
+      using links;
     select array_agg(r.message_id),
            array_agg(row(jsonb_populate_record(null::punctual.source_row, jsonb_build_object('key', r.key)), null)::punctual.source_change)
       into ids, gone
@@ -176,6 +187,39 @@ exception when others then
 end
 $$;
 
+-- A text as the key of a table with keys of this type. Null: it can be none.
+create or replace function punctual.source_key(word text, type text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when case type when 'uuid' then word ~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$'
+                             when 'smallint' then word ~ '^[0-9]{1,4}$' when 'integer' then word ~ '^[0-9]{1,9}$'
+                             when 'bigint' then word ~ '^[0-9]{1,18}$' else true end then word end
+$$;
+
+-- The keys of rows of a source whose earlier records a new row, with the alias n, names: as an array.
+create or replace function punctual.source_through_text(src text, nth int) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select coalesce(string_agg(format('array(%s)', q.sql), ' || '), $q$'{}'::text[]$q$)
+    from punctual.sources s
+   cross join lateral punctual.source_records(s.definition) it
+   cross join lateral punctual.source_records(s.definition) e
+   cross join lateral (
+     select format('punctual.source_key(n.%I ->> %L, %L)::%s', it.record -> 'names_record' ->> 'column',
+                   it.record -> 'names_record' ->> 'field', t.type, t.type) as named
+       from (select punctual.source_type(e.tab, e.record ->> 'key') as type) t) k
+   cross join lateral (
+     select format('select t.%I ->> %L from new_rows n join %s t on t.%I = %s where (t.%1$I ->> %2$L) is not null%6$s',
+                   e.record -> 'names' ->> 'column', e.record -> 'names' ->> 'field', e.tab, e.record ->> 'key', k.named,
+                   punctual.record_only_text(it.record, 'n')) as sql
+      where e.record ? 'names'
+     union all
+     select format('select t.%I::text from new_rows n join %I.%I t on t.%I = %s where true%s', s.definition -> 'columns' ->> 'key',
+                   s.schema_name, s.table_name, e.record ->> 'named_by', k.named, punctual.record_only_text(it.record, 'n'))
+      where e.record ? 'named_by') q
+   where s.name = src and it.n = nth and it.record ? 'names_record' and e.n < nth);
+end
+$$;
+
 -- Has the inserts of records noticed: one of a source, by its number. Apart from `follow`: no transaction locks two
 -- tables of the app.
 create or replace function punctual.follow_record(src text, nth int) returns void
@@ -185,15 +229,14 @@ declare
 begin
   select r.tab, r.record into it
     from punctual.sources s cross join lateral punctual.source_records(s.definition) r where s.name = src and r.n = nth;
-  if not found or not it.record ? 'names' then
+  if not found or not it.record ?| '{names,names_record}' then
     return;
   end if;
   execute format($template$
 create or replace function punctual.%1$I() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $made$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $made$
 begin
-  perform punctual.source_recorded(%2$L, array(
-    select n.%3$I ->> %4$L from new_rows n where (n.%3$I ->> %4$L) is not null%5$s));
+  perform punctual.source_recorded(%2$L, %3$s || %4$s);
   return null;
 exception when others then
   if left(sqlstate, 2) in ('PT', '40') then
@@ -204,8 +247,12 @@ exception when others then
 end
 $made$;
 revoke execute on function punctual.%1$I() from PUBLIC$template$,
-    format('source__%s_record_%s', src, nth), src, it.record -> 'names' ->> 'column', it.record -> 'names' ->> 'field',
-    punctual.record_only_text(it.record, 'n'));
+    format('source__%s_record_%s', src, nth), src,
+    case when it.record ? 'names'
+         then format('array(select n.%1$I ->> %2$L from new_rows n where (n.%1$I ->> %2$L) is not null%3$s)',
+                     it.record -> 'names' ->> 'column', it.record -> 'names' ->> 'field', punctual.record_only_text(it.record, 'n'))
+         else $q$'{}'::text[]$q$ end,
+    punctual.source_through_text(src, nth));
   if not exists (select from pg_catalog.pg_trigger t where t.tgrelid = it.tab and t.tgenabled = 'O'
                     and t.tgname = format('punctual_record_%s_%s', src, nth)) then
     execute format('%s %I after insert on %s referencing new table as new_rows for each statement execute function punctual.%I()',
@@ -227,6 +274,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             format('((%1$I ->> %2$L)) where (%1$I ->> %2$L) is not null', r.record -> 'names' ->> 'column',
                    r.record -> 'names' ->> 'field') as what
       where r.record ? 'names'
+     union all
+     -- One that another source has will do.
+     select format('punctual_source_%s_%s_through', s.name, r.n), r.tab,
+            format('((%1$I ->> %2$L)) where (%1$I ->> %2$L) is not null', r.record -> 'names_record' ->> 'column',
+                   r.record -> 'names_record' ->> 'field')
+      where r.record ? 'names_record'
+        and not exists (select from punctual.sources o cross join lateral punctual.source_records(o.definition) x
+                         where x.tab = r.tab and x.record -> 'names' = r.record -> 'names_record')
      union all
      select format('punctual_source_%s_%s_by', s.name, r.n), to_regclass(format('%I.%I', s.schema_name, s.table_name)),
             format('(%1$I) where %1$I is not null', r.record ->> 'named_by')
@@ -251,7 +306,7 @@ begin
     execute format('drop function %s cascade', it.made);
   end loop;
   for it in select c.oid::regclass as made from pg_catalog.pg_class c
-             where c.relkind = 'i' and c.relname ~ format('^punctual_source_%s_[0-9]+_(names|by)$', src)
+             where c.relkind = 'i' and c.relname ~ format('^punctual_source_%s_[0-9]+_(names|by|through)$', src)
                and pg_catalog.pg_has_role(c.relowner, 'usage')
   loop
     execute format('drop index %s', it.made);
@@ -287,6 +342,10 @@ begin
     if r.record ? 'names'
        and coalesce(punctual.source_type(r.tab, r.record -> 'names' ->> 'column'), '') not in ('json', 'jsonb') then
       wrong := wrong || format('column %s of %s must be jsonb (record.names.column)', r.record -> 'names' ->> 'column', r.tab);
+    end if;
+    if r.record ? 'names_record'
+       and coalesce(punctual.source_type(r.tab, r.record -> 'names_record' ->> 'column'), '') not in ('json', 'jsonb') then
+      wrong := wrong || format('column %s of %s must be jsonb (record.names_record.column)', r.record -> 'names_record' ->> 'column', r.tab);
     end if;
     if r.record ? 'named_by'
        and punctual.source_type(source_tab, r.record ->> 'named_by') is distinct from punctual.source_type(r.tab, r.record ->> 'key') then
@@ -328,6 +387,7 @@ begin
 end
 $$;
 
+revoke execute on function punctual.source_through_text(text, int) from PUBLIC;
 revoke execute on function punctual.source_recorded(text, text[]), punctual.source_linked(text, int, text[], text[]),
                            punctual.follow_record(text, int), punctual.unfollow_records(text)
   from PUBLIC;

@@ -132,6 +132,7 @@ declare
   word text;
   m record;
   is_done boolean := true;
+  others text[] := '{}';
 begin
   select t.%5$I::text into current_word from %3$s t where t.%4$I = its_key::%6$s for no key update skip locked;
   if not found then

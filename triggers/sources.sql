@@ -181,18 +181,19 @@ returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   asks punctual.source_ask[] := punctual.source_asks(it, changes, own);
+  ids uuid[];
   late record;
   writer constant text := current_setting('punctual.writer', true);
 begin
   if asks = '{}' then
     return;
   end if;
-  perform from public.scheduled_messages m
-    where m.id = any (array(select a.message_id from unnest(asks) a))
-    order by m.id
-      for no key update;
-  if found then
-    asks := punctual.source_asks(it, changes, own);
+  ids := array(select a.message_id from unnest(asks) as a where a.message_id is not null);
+  if ids <> '{}' then
+    perform from public.scheduled_messages m where m.id = any (ids) order by m.id for no key update;
+    if found then
+      asks := punctual.source_asks(it, changes, own);
+    end if;
   end if;
   select a.key, a.status, a.message_id into late from unnest(asks) as a where a.act = 'late' limit 1;
   if found then
@@ -208,10 +209,12 @@ begin
   end if;
   -- With the owner's rights the caller's setting would have an effect.
   perform set_config('punctual.writer', '', true), set_config('punctual.from_source', 'on', true);
-  delete from public.scheduled_messages m
-   where m.id = any (array(select a.message_id from unnest(asks) a where a.act in ('delete', 'replace')));
-  delete from punctual.source_rows r
-   where r.message_id = any (array(select a.message_id from unnest(asks) a where a.act in ('delete', 'replace')));
+  -- A statement that deletes nothing runs the triggers of the table too.
+  ids := array(select a.message_id from unnest(asks) as a where a.act in ('delete', 'replace'));
+  if ids <> '{}' then
+    delete from public.scheduled_messages m where m.id = any (ids);
+    delete from punctual.source_rows r where r.message_id = any (ids);
+  end if;
   if exists (select from unnest(asks) as a where a.act in ('edit', 'requeue')) then
     perform punctual.source_edit(asks);
   end if;

@@ -243,3 +243,24 @@ async fn the_apps_own_table_of_scheduled_messages_is_followed_from_a_schema_besi
     }
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn a_table_of_campaigns_that_is_missing_is_created_and_its_rows_are_sent() {
+    let world = World::over(TestDb::empty().await, []).await;
+    let world = world.with(&[("PUNCTUAL_SCHEMA", "punctual_app")]);
+    let (code, out, said) = world.call(&["migrate", "--preset", "campaign"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for line in [
+        "created the table scheduled_messages\n",
+        "follows the source campaign: 0 rows that were there before\n",
+    ] {
+        assert!(out.contains(line), "{out}");
+    }
+    let (_, out, said) = world.call(&["migrate"]).await;
+    assert_eq!(out, "nothing to do: the schema is up to date\n", "{said}");
+    let daemon = world.daemon().await;
+    let id = scheduled(&world, "hello", 1_000.0).await;
+    is(&world, id, "sent at its time").await;
+    assert_eq!(world.requests("hello").len(), 1);
+    daemon.stop().await;
+}

@@ -5,7 +5,7 @@ use punctual::store::{Migrator, Preset};
 use uuid::Uuid;
 
 use crate::ours::{accepted, recorded, store, won};
-use crate::rows::{World, one, run, said};
+use crate::rows::{World, one, run, said, until};
 
 /// The app's tables, as its own papers have them.
 const SEED: &str = include_str!("presets/seed.sql");
@@ -151,12 +151,128 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
     Migrator::embedded().run(world.db.dsn()).await.unwrap();
     Migrator::embedded().check(world.db.dsn()).await.unwrap();
 
+    let lead = "select event_reminder_lead_time_minutes from user_sms_preferences";
+    assert_eq!(one::<i32>(&world.unseen, lead).await, 15);
+}
+
+#[tokio::test]
+async fn what_is_printed_does_what_the_command_does() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
     let printed = buildos().print();
-    for expected in [
-        "create table if not exists public.scheduled_sms_messages",
-        "select punctual.follow(",
-    ] {
-        assert!(printed.contains(expected), "{expected}");
+    let begins = printed.find("-- the lead time of reminders").unwrap();
+    run(&world.unseen, "reset session_replication_role").await;
+    run(&world.unseen, &printed[begins..]).await;
+    let indexes = "select coalesce(string_agg(build, ';'), '') from punctual.record_indexes()";
+    let indexes: String = one(&world.unseen, indexes).await;
+    for build in indexes.split(';') {
+        run(&world.unseen, build).await;
+    }
+    buildos().check(world.db.dsn()).await.unwrap();
+    let triggers = "select string_agg(tgrelid::regclass || ' ' || tgname, ', ' order by tgrelid::regclass::text, tgname)
+                      from pg_trigger where tgname ~ '^punctual_(source|numbers|record)_'";
+    let by_print: String = one(&world.unseen, triggers).await;
+    assert_eq!(made(&world).await, Report::default(), "nothing to do");
+    let other = World::new().await;
+    run(&other.user, "create table users (id uuid primary key)").await;
+    made(&other).await;
+    assert_eq!(by_print, one::<String>(&other.unseen, triggers).await);
+}
+
+/// The app links a row and its record in one transaction, and schedules the record in another, both unfinished.
+#[tokio::test]
+async fn a_record_that_is_linked_and_scheduled_at_once_is_one_message() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    made(&world).await;
+    run(&world.user, USER).await;
+    let other = world.db.client().await;
+    for links_first in [true, false] {
+        run(
+            &world.user,
+            "delete from scheduled_sms_messages; delete from sms_messages",
+        )
+        .await;
+        let record: Uuid = one(&world.user, &ALONE.replace("'scheduled'", "'pending'")).await;
+        let row = reminds(&world, "the text").await;
+        assert_eq!(world.tally().await, "pending 1");
+        let link = format!(
+            "update scheduled_sms_messages set sms_message_id = '{record}' where id = '{row}'"
+        );
+        let schedules =
+            format!("update sms_messages set status = 'scheduled' where id = '{record}'");
+        let (first, second) = if links_first {
+            (link, schedules)
+        } else {
+            (schedules, link)
+        };
+        run(&world.user, "begin").await;
+        run(&world.user, &first).await;
+        let waits = async {
+            until(&world.unseen, "exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')").await;
+            run(&world.user, "commit").await;
+        };
+        tokio::join!(run(&other, &second), waits);
+        assert_eq!(
+            world.tally().await,
+            "pending 1",
+            "linked first: {links_first}"
+        );
+        let of_row = message(&world, row).await;
+        assert_eq!(world.status(of_row).await, "pending");
+    }
+}
+
+/// A job of the app's that names only the record of a reminder.
+#[tokio::test]
+async fn a_job_that_names_a_record_alone_gets_what_became_of_its_row() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    made(&world).await;
+    run(&world.user, USER).await;
+    let store = store(&world);
+    for named_by_row in [true, false] {
+        run(
+            &world.user,
+            "delete from queue_jobs; delete from scheduled_sms_messages; delete from sms_messages",
+        )
+        .await;
+        let record: Uuid = one(&world.user, ALONE).await;
+        let row = reminds(&world, "the text").await;
+        let link = if named_by_row {
+            format!(
+                "update scheduled_sms_messages set sms_message_id = '{record}', scheduled_for = now()"
+            )
+        } else {
+            format!(
+                "update sms_messages set metadata = jsonb_build_object('scheduled_sms_id', '{row}') where id = '{record}';
+                 update scheduled_sms_messages set scheduled_for = now()"
+            )
+        };
+        run(&world.user, &link).await;
+        let job = |name: &str, named: &str| {
+            format!(
+                "insert into queue_jobs (user_id, job_type, queue_job_id, metadata)
+                 values ('11111111-1111-4111-8111-111111111111', 'send_sms', '{name}', '{{\"message_id\": \"{named}\"}}')"
+            )
+        };
+        run(&world.user, &job("before", &record.to_string())).await;
+        for none in ["", "x", "11111111-1111-4111-8111-111111111111"] {
+            run(&world.user, &job(&format!("of {none}"), none)).await;
+        }
+        assert_eq!(world.tally().await, "pending 1");
+        let claim = won(&store, &[message(&world, row).await]).await.remove(0);
+        assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+        store.write_back(10).await.unwrap();
+        run(&world.user, &job("after", &record.to_string())).await;
+        store.write_back(10).await.unwrap();
+        let jobs = "select string_agg(queue_job_id || ' ' || status, ', ' order by queue_job_id) from queue_jobs
+                     where queue_job_id not like 'of %' or status <> 'pending'";
+        assert_eq!(
+            one::<String>(&world.unseen, jobs).await,
+            "after completed, before completed",
+            "named by the row: {named_by_row}"
+        );
     }
 }
 

@@ -114,6 +114,9 @@ pub(super) struct SourceRecord {
     /// Where it has the key of the row of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     names: Option<Names>,
+    /// Where it has the key of an earlier record of the row of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names_record: Option<Names>,
     /// Only these of its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     only: Option<Only>,
@@ -184,10 +187,17 @@ impl SourceTable {
     /// With the words that were not given. The error says what is wrong.
     pub fn complete(mut self) -> Result<Self, String> {
         self.words.complete()?;
-        for record in &mut self.record {
+        for (nth, record) in self.record.iter_mut().enumerate() {
             record.words.complete()?;
-            if record.names.is_none() && record.named_by.is_none() {
-                return Err("a record needs names or named_by, by which it is found".to_owned());
+            if record.names.is_none() && record.named_by.is_none() && record.names_record.is_none()
+            {
+                return Err(
+                    "a record needs names, named_by or names_record, by which it is found"
+                        .to_owned(),
+                );
+            }
+            if nth == 0 && record.names_record.is_some() {
+                return Err("names_record needs another record before this one".to_owned());
             }
         }
         let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';

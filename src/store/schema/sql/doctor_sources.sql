@@ -27,7 +27,7 @@ with source as (
     from source s
     join punctual.sources d on d.name = s.name
    cross join lateral punctual.source_records(d.definition) r
-   where r.record ? 'names'
+   where r.record ?| '{names,names_record}'
      and not exists (select from pg_catalog.pg_trigger t
                       where t.tgrelid = r.tab and t.tgname = format('punctual_record_%s_%s', s.name, r.n) and t.tgenabled in ('O', 'A'))
   union all
