@@ -23,10 +23,11 @@ begin
     drop trigger if exists punctual_notify_user on public.scheduled_messages;
     delete from punctual.user_notices;
   elsif not punctual.notifies_users() then
-    create trigger punctual_notify_user
+    -- By another spelling than those that are always there.
+    execute $make$create trigger punctual_notify_user
       after update on public.scheduled_messages for each row
       when (new.user_id is not null and new.status is distinct from old.status and new.status in ('sent', 'delivered', 'failed'))
-      execute function punctual.note_for_user();
+      execute function punctual.note_for_user()$make$;
   end if;
 end
 $$;

@@ -58,7 +58,7 @@ mod tests {
         check("US", "1", "011", "1", 10);
         check("GB", "44", "00", "0", 10);
         check("JP", "81", "010", "0", 10);
-        check("IT", "39", "00", "", 11);
+        check("IT", "39", "00", "", 12);
         for none in ["", "us", "XX", "001", "USA"] {
             let plan = DialPlan::of(none);
             assert!(none == "001" || plan.is_none(), "{none}: {plan:?}");

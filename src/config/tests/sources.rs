@@ -69,7 +69,10 @@ fn records_of_a_source_are_found_in_one_way_at_least() {
     let without = both
         .replace(names, "")
         .replace("named_by = 'text_id'\n", "");
-    file(&without, Err("a record needs names or named_by"));
+    file(
+        &without,
+        Err("a record needs names, named_by or names_record"),
+    );
     let of_a_preset = SOURCE.replace(
         "name = 'reminders'",
         "name = 'reminders'\npreset = 'buildos'",
