@@ -4,6 +4,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import psycopg
 from harness import *
 bin_=sys.argv[1]; one_way=(float(sys.argv[2]) if len(sys.argv)>2 else 30)/2
+def ready(port):
+    while True:
+        try:
+            if urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz",timeout=1).status==200: return
+        except OSError: time.sleep(.05)
 def claims(port):
     text=urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/metrics",headers={"authorization":"Bearer 0123456789abcdef0123"})).read().decode()
     return {what:int(n) for what,n in re.findall(r'^punctual_claims_total\{result="(\w+)"\} ([1-9]\d*)',text,re.M)}
@@ -17,7 +22,7 @@ with Cluster() as c:
     p1,dbp=relay(c.port); p2,skp=relay(sp)
     env=dict(os.environ,DATABASE_URL=f"postgres://bench@127.0.0.1:{dbp}/app",TWILIO_API_BASE_URL=f"http://127.0.0.1:{skp}",TWILIO_ACCOUNT_SID="AC"+"0"*32,TWILIO_AUTH_TOKEN="x",TWILIO_SMS_FROM_NUMBER="+18184633772",PUNCTUAL_HTTP_ADDR=f"127.0.0.1:{(hp:=free_port())}",RUST_LOG="warn",PUNCTUAL_DEBUG_TOKEN="0123456789abcdef0123")
     subprocess.run([bin_,"migrate"],env=dict(env,DATABASE_URL=url),check=True,stdout=subprocess.DEVNULL)
-    p=subprocess.Popen([bin_,"run"],env=env); time.sleep(6)
+    p=subprocess.Popen([bin_,"run"],env=env); ready(hp); time.sleep(2)
     def batch(tag,n,span,lead=8):
         start=time.time()+lead; r=random.Random(tag); due={}
         with db.cursor() as cur:

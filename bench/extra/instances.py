@@ -5,6 +5,11 @@ import psycopg
 from harness import *
 bin_=sys.argv[1]; herd=int(sys.argv[2]) if len(sys.argv)>2 else 10000; spread=int(sys.argv[3]) if len(sys.argv)>3 else 1500
 counts=[int(n) for n in (sys.argv[4] if len(sys.argv)>4 else "1,2,4").split(",")]
+def ready(port):
+    while True:
+        try:
+            if urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz",timeout=1).status==200: return
+        except OSError: time.sleep(.05)
 def claims(ports):
     sums={}
     for port in ports:
@@ -19,7 +24,8 @@ def run(n):
         subprocess.run([bin_,"migrate"],env=env,check=True,stdout=subprocess.DEVNULL)
         ports=[free_port() for _ in range(n)]
         daemons=[subprocess.Popen([bin_,"run"],env=dict(env,PUNCTUAL_HTTP_ADDR=f"127.0.0.1:{p}",PUNCTUAL_STATE_DIR=f"/tmp/bench-state-{p}")) for p in ports]
-        time.sleep(4)
+        for port in ports: ready(port)
+        time.sleep(2)
         def batch(tag,m,span,lead):
             start=time.time()+lead; r=random.Random(tag); due={}
             with db.cursor() as cur:
