@@ -59,14 +59,16 @@
 //!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
 //! - what is deleted, and when: `punctual.retain` in `triggers/retention.sql`, called by
 //!   `src/daemon/chores/retention.rs`
+//! - a text by a language model: which messages want one, `triggers/drafts.sql`; what is refused, [`wording::judge`];
+//!   when it is put there, `punctual.put_text` there; the task, `src/daemon/writer.rs`
 //! - a new command: `src/cli/mod.rs`
 //! - all SQL: `src/store/*/sql`, `triggers/` for what runs in the statements of the app, `migrations/` for the tables.
 //!   `name!(alias)` in it is an expression of `src/store/expressions.rs` or `src/store/expressions/`
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`limits`], [`settle`], [`plan`], [`reactor`], [`proof`]:
-//!   pure. Time is an argument, decisions are values.
+//! - [`message`], [`schedule`], [`policy`], [`wording`], [`forecast`], [`limits`], [`settle`], [`plan`], [`reactor`],
+//!   [`proof`]: pure. Time is an argument, decisions are values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
 //!   HTTP interface.
@@ -77,6 +79,8 @@ pub mod message;
 pub mod schedule;
 
 pub mod policy;
+
+pub mod wording;
 
 pub mod forecast;
 

@@ -46,6 +46,7 @@ declare
   answers int;
   shown int;
   ended int;
+  drafts int;
 begin
   delete from punctual.foreign_writes f
    where f.ctid in (select o.ctid from punctual.foreign_writes o where o.at < before limit most);
@@ -86,7 +87,17 @@ begin
   delete from punctual_api.push_subscriptions p
    where p.ctid in (select o.ctid from punctual_api.push_subscriptions o where o.ended_at < before limit most);
   get diagnostics ended = row_count;
-  return case when greatest(writes, events, instances, acts, answers, shown, ended) = most then '' end;
+  -- Drafts have the title of an event, unless their message may still be sent.
+  delete from punctual.drafts d
+   where d.ctid in (select o.ctid from punctual.drafts o
+                     where o.needed_by < texts_before
+                       and not exists (select from public.scheduled_messages m
+                                        where m.id = o.message_id
+                                          and m.status || '' in ('pending', 'sending', 'unconfirmed'))
+                     limit most);
+  get diagnostics drafts = row_count;
+  delete from punctual.draft_days d where d.day < (before at time zone 'UTC')::date;
+  return case when greatest(writes, events, instances, acts, answers, shown, ended, drafts) = most then '' end;
 end
 $$;
 

@@ -86,7 +86,9 @@ language sql set search_path = pg_catalog, pg_temp as $$
       from public.scheduled_messages m
      where m.calendar_event_id = event and m.user_id = owner and event_holds!(m)
        and (m.status = 'pending'
-               and (gone or m.parts_done = 0 and punctual.is_behind(m.event_start, starts, m.template_vars, vars))
+               and (gone or m.parts_done = 0
+                            and punctual.is_behind(m.event_start, starts,
+                                                   punctual.text_vars(m.id, m.version, m.template_vars), vars))
             or revive and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
             or (gone or moved)
                and (attempted!(m)
@@ -164,17 +166,19 @@ language sql as $$
 $$;
 
 -- Moves these messages, which are locked, with their event. The row's own `event_start` has precedence over
--- `was`, so that repeats do not add up.
+-- `was`, so that repeats do not add up. The template takes the place of a text that a model wrote (drafts.sql).
 create function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
 language sql as $$
   update public.scheduled_messages m
      set updated_at = pg_catalog.clock_timestamp(),
          scheduled_at = m.scheduled_at + punctual.event_shift(m.event_start, was, starts),
          event_start = coalesce(starts, m.event_start),
-         template_vars = case when pg_catalog.jsonb_typeof(m.template_vars) = 'object'
-                              then m.template_vars || vars else m.template_vars end
+         template_vars = case when pg_catalog.jsonb_typeof(punctual.text_vars(m.id, m.version, m.template_vars)) = 'object'
+                              then punctual.text_vars(m.id, m.version, m.template_vars) || vars
+                              else m.template_vars end
    where m.id = any (ids) and is_pending!(m) and m.parts_done = 0
-     and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
+     and punctual.is_behind(m.event_start, starts, punctual.text_vars(m.id, m.version, m.template_vars), vars);
+  select punctual.renew_drafts(ids)
 $$;
 
 -- Sets one message, which is locked, back to pending. Of several with one `dedup_key`, or with another that is
@@ -506,6 +510,8 @@ revoke execute on function punctual.hold_reminders(text, uuid),
 
 -- What a role that may call follow_missed needs for it, if an earlier version granted it that.
 call punctual.grant_with('punctual.follow_missed(int)', 'punctual.missed_change(text, uuid)');
+call punctual.grant_with('punctual.follow_missed(int)', 'punctual.event_for_text(text, uuid)');
+call punctual.grant_with('punctual.follow_missed(int)', 'punctual.renew_drafts(uuid[])');
 
 -- Only if the table is the migrator's.
 do $$

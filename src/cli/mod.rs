@@ -36,6 +36,7 @@ mod timers;
 mod token;
 mod when;
 mod why;
+mod write;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -99,6 +100,7 @@ enum Command {
     Timers(timers::Args),
     Token(token::Args),
     Why(why::Args),
+    Write(write::Args),
 }
 
 /// An argument that is well-formed but cannot be used.
@@ -181,6 +183,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Timers(args) => block_on(timers::run(args, &sources)),
         Command::Token(args) => token::run(&args, &sources),
         Command::Why(args) => block_on(why::run(args, &sources)),
+        Command::Write(args) => block_on(write::run(args, &sources)),
     }
 }
 

@@ -14,12 +14,13 @@ use crate::config::{
     self, Config, HttpSettings, ModemSettings, ProviderChoice, SmtpSettings, Sources, StateSetting,
     TwilioSettings, WebhookSettings,
 };
-use crate::daemon::{self, CallbackParts, Parts};
+use crate::daemon::{self, CallbackParts, Parts, Writer};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
 use crate::message::{Channel, LaneKey};
 use crate::provider::console::Console;
 use crate::provider::in_app::InApp;
+use crate::provider::llm::Llm;
 use crate::provider::modem::{Modem, ModemConfig};
 use crate::provider::smtp::{Smtp, SmtpConfig};
 use crate::provider::twilio::callback::status_path;
@@ -79,6 +80,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
     let state_dir = state_dir(&config.state_dir)?;
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let callbacks = callbacks(&config).await?;
+    let writer = writer(&config)?;
     let http = endpoint(tcp, &config)?;
     Ok(Parts {
         dsn,
@@ -86,6 +88,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
         rules: config.rules(),
         sources: config.sources,
         app_tables: config.app_tables,
+        writer,
         settings: Settings {
             horizon: config.horizon,
             lead: config.lead,
@@ -253,6 +256,15 @@ fn with(
         // It is the first where it is chosen, for every channel that no other one has.
         ProviderChoice::Console => providers,
     })
+}
+
+/// What has texts written.
+fn writer(config: &Config) -> anyhow::Result<Option<Writer>> {
+    let writer = config.writer.as_ref().map(|settings| {
+        let llm = Llm::new(settings.llm.clone()).context("PUNCTUAL_LLM_URL is not usable")?;
+        Ok(Writer::new(llm, settings.prices, settings.budget))
+    });
+    writer.transpose()
 }
 
 pub(super) fn smtp(settings: &SmtpSettings, config: &Config) -> anyhow::Result<Smtp> {

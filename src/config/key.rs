@@ -88,6 +88,14 @@ settings! {
     VAPID_SUBJECT  Private "PUNCTUAL_VAPID_SUBJECT"     "webpush.subject";
     PUSH_ALLOW     Plain   "PUNCTUAL_PUSH_ALLOW"        "webpush.push_allow";
     IN_APP         Plain   "PUNCTUAL_IN_APP"         "in_app";
+    LLM_URL        Private "PUNCTUAL_LLM_URL"        "llm.url";
+    LLM_MODEL      Plain   "PUNCTUAL_LLM_MODEL"      "llm.model";
+    LLM_API_KEY    Secret  "PUNCTUAL_LLM_API_KEY"    "llm.api_key";
+    LLM_TIMEOUT    Plain   "PUNCTUAL_LLM_TIMEOUT"    "llm.timeout";
+    LLM_CONCURRENCY Plain  "PUNCTUAL_LLM_CONCURRENCY" "llm.concurrency";
+    LLM_PRICE_IN   Plain   "PUNCTUAL_LLM_PRICE_IN"   "llm.price_in";
+    LLM_PRICE_OUT  Plain   "PUNCTUAL_LLM_PRICE_OUT"  "llm.price_out";
+    LLM_BUDGET     Plain   "PUNCTUAL_LLM_BUDGET"     "llm.budget";
     MODEM          Plain   "PUNCTUAL_MODEM"          "modem.port";
     MODEM_PIN      Secret  "PUNCTUAL_MODEM_PIN"      "modem.pin";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";

@@ -21,6 +21,7 @@ mod tests;
 mod values;
 mod webhook;
 mod webpush;
+mod writer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ pub use state::StateSetting;
 pub use values::LogFormat;
 pub use webhook::WebhookSettings;
 pub use webpush::WebPushSettings;
+pub use writer::WriterSettings;
 
 use raw::Raw;
 
@@ -112,6 +114,8 @@ pub struct Config {
     pub validate: Validate,
     /// How long what is known of messages is kept.
     pub retention: Retention,
+    /// The language model that writes texts; `None`: none does.
+    pub writer: Option<WriterSettings>,
     /// The source tables.
     pub sources: Vec<SourceTable>,
     /// The app's tables for sent messages; `None`: they have the usual names.
@@ -209,6 +213,7 @@ impl Config {
         let part_gap = raw.or(&key::PART_GAP, "1500ms", values::part_gap);
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
         let retention = values::retention_of(&mut raw);
+        let writer = writer::read(&mut raw);
         let log = LogSettings {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
@@ -242,6 +247,7 @@ impl Config {
                 part_gap,
                 validate,
                 retention,
+                writer,
                 sources: raw.sources,
                 app_tables: raw.app_tables,
                 log,

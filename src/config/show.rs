@@ -7,7 +7,7 @@ use humantime::format_duration;
 use serde::Serialize;
 
 use super::values::LogFormat;
-use super::{Account, Config, ProviderChoice, StateSetting};
+use super::{Account, Config, ProviderChoice, StateSetting, writer};
 use crate::message::facts::LimitSource;
 use crate::message::{Sender, WebhookUrls};
 use crate::provider::smtp::UnsubscribeUrl;
@@ -64,6 +64,8 @@ struct Shown<'a> {
     smtp: Option<Smtp<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webpush: Option<WebPush<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    llm: Option<writer::Shown<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     modem: Option<Modem>,
     twilio: Twilio<'a>,
@@ -207,6 +209,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),
         webpush: webpush(&config.provider, &config.beside),
+        llm: config.writer.as_ref().map(|writer| writer.shown(HIDDEN)),
         modem: modem(&config.provider),
         twilio: twilio(&config.provider, config.default_sender.as_ref()),
         accounts: config

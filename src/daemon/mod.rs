@@ -5,7 +5,7 @@
 //! - `tasks`: the other tasks; one that ends or panics ends the daemon with its name. They are
 //!   the listener, those of `listening` providers, the `heartbeat`, the `database_clock`, the `health` check, the
 //!   `chores`, the `look_ups`, the `journal_watch`, the `recovery` of attempts of dead instances, the `restore` watch,
-//!   which compares what is in `quarantine`, and the HTTP servers.
+//!   which compares what is in `quarantine`, the `writer`, and the HTTP servers.
 //! - `log_sums`: sums up log lines that repeat, with `repeats` and `outcome_log`.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
@@ -52,6 +52,7 @@ mod signals;
 mod start;
 mod systemd;
 mod tasks;
+mod writer;
 
 use connections::Connections;
 use end::Running;
@@ -66,6 +67,7 @@ use tasks::Tasks;
 pub use repeats::SumUp;
 pub use signals::stop_on_signal;
 pub use tasks::TaskError;
+pub use writer::Writer;
 
 /// What a daemon is built from. Every value is valid.
 pub struct Parts {
@@ -79,6 +81,8 @@ pub struct Parts {
     pub sources: Vec<SourceTable>,
     /// The app's tables for sent messages; `None`: they have the usual names.
     pub app_tables: Option<AppTables>,
+    /// Has texts written by a language model; `None`: nobody does.
+    pub writer: Option<Writer>,
     /// The reactor's settings.
     pub settings: Settings,
     /// Where HTTP is served, already bound.
@@ -176,6 +180,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         rules: &rules,
         sources: &parts.sources,
         app_tables: parts.app_tables.as_ref(),
+        model: parts.writer.as_ref().map(Writer::model),
         limits: &limits.daemon,
         state_dir: parts.state_dir.as_ref(),
         accept_restore: parts.accept_restore,
@@ -209,6 +214,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::Context::new(&dispatch, &input_tx, &wakers);
     spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
+    if let Some(writer) = parts.writer {
+        let on = writer::Context::new(writer, &dispatch, &wakers);
+        tasks.spawn("writer", writer::keep(on, stop.clone()));
+    }
 
     let mut reactor = reactor(parts.settings, &dispatch);
     let (quarantined_tx, quarantined) = watch::channel(None);

@@ -29,6 +29,8 @@ pub(super) struct Start<'a> {
     pub(super) rules: &'a Arc<Rules>,
     pub(super) sources: &'a [SourceTable],
     pub(super) app_tables: Option<&'a AppTables>,
+    /// The model that writes texts.
+    pub(super) model: Option<&'a str>,
     pub(super) limits: &'a DaemonLimits,
     /// Where journals are kept.
     pub(super) state_dir: Option<&'a StateDir>,
@@ -93,6 +95,7 @@ impl Start<'_> {
         prewarm(store).await;
         drop(room);
         store.keep_settings(self.rules).await?;
+        store.keep_model(self.model).await?;
         days::write(store, Arc::clone(self.rules), self.clock.now().db).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 pub use super::chores::ChoreLimits;
 use super::health::HealthLimits;
 use super::http::HttpLimits;
+use super::writer::WriterLimits;
 use crate::schedule::Backoff;
 
 /// The limits and pauses of the daemon around the reactor.
@@ -33,6 +34,8 @@ pub struct DaemonLimits {
     pub recovery: RecoveryLimits,
     /// The journal.
     pub journal: JournalLimits,
+    /// The writer.
+    pub writer: WriterLimits,
     /// Clients of the HTTP interface.
     pub http: HttpLimits,
 }

@@ -11,6 +11,7 @@ pub mod daemon;
 mod health;
 mod http;
 mod reactor;
+mod writer;
 
 pub use daemon::DaemonLimits;
 pub use health::HealthLimits;
@@ -19,6 +20,7 @@ pub use reactor::{
     ClaimLimits, EventLimits, IntakeLimits, LaneLimits, PauseLimits, PrewarmLimits, ProviderLimits,
     RecordLimits, SlowLimits,
 };
+pub use writer::WriterLimits;
 
 /// All limits and pauses of the reactor and the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

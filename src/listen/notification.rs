@@ -20,6 +20,8 @@ pub enum Notification {
     Paces,
     /// `pauses`: what is paused has changed.
     Pauses,
+    /// `drafts`: texts are wanted.
+    Drafts,
     /// `nonce …`: a listener verifies its channel.
     Nonce(Uuid),
 }
@@ -36,6 +38,7 @@ impl Notification {
             None if payload == Self::MEMBERS => Some(Self::Members),
             None if payload == "paces" => Some(Self::Paces),
             None if payload == "pauses" => Some(Self::Pauses),
+            None if payload == "drafts" => Some(Self::Drafts),
             Some(("ids", ids)) => {
                 let ids: Vec<_> = ids
                     .split(',')
@@ -75,6 +78,7 @@ mod tests {
         check("missed", Some(&Notification::Missed));
         check("paces", Some(&Notification::Paces));
         check("pauses", Some(&Notification::Pauses));
+        check("drafts", Some(&Notification::Drafts));
         check(&format!("ids {ID}"), Some(&Notification::Ids(vec![one])));
         check(
             &format!("ids {ID},forged,{ID}"),

@@ -18,12 +18,14 @@ mod others;
 mod recent;
 pub mod span;
 pub mod text;
+mod texts;
 mod waiting;
 
 pub use feed::{Feed, Following, Frame, Happened};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 pub use others::{Elsewhere, Punctuality};
 pub use recent::Recent;
+pub use texts::Texts;
 pub use waiting::{Waiting, WaitingCause};
 
 /// Counters other than those of the messages' events.
@@ -172,6 +174,7 @@ pub struct Metrics {
     waiting: Mutex<Waiting>,
     feed: Feed,
     others: Mutex<others::Others>,
+    texts: Texts,
 }
 
 impl Default for Metrics {
@@ -192,6 +195,7 @@ impl Default for Metrics {
             waiting: Mutex::default(),
             feed: Feed::default(),
             others: Mutex::default(),
+            texts: Texts::default(),
         }
     }
 }
@@ -305,6 +309,11 @@ impl Metrics {
     /// What lateness is made of.
     pub const fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// The texts that a language model writes.
+    pub const fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// What just happened.

@@ -23,6 +23,7 @@ use crate::reactor::report::Overview;
 
 mod lanes;
 mod reactor;
+mod texts;
 
 pub use prometheus_text::CONTENT_TYPE;
 
@@ -55,6 +56,7 @@ impl Collector for Scrape {
         page.claims(&self.metrics)?;
         page.counted(&self.metrics)?;
         page.sampled(&self.metrics)?;
+        page.texts(&self.metrics.texts)?;
         match &self.overview {
             Some(overview) => page.reactor(overview),
             None => Ok(()),

@@ -17,6 +17,7 @@ pub mod console;
 mod http;
 pub mod in_app;
 mod latch;
+pub mod llm;
 mod lookup;
 pub mod modem;
 mod opt_out;

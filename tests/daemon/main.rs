@@ -60,6 +60,7 @@ mod timeline;
 mod watch;
 mod webhooks;
 mod world;
+mod writer;
 
 #[allow(dead_code, reason = "shared with the simulation")]
 #[path = "../sim/dice.rs"]
@@ -71,6 +72,9 @@ mod gsm;
 mod harness;
 #[path = "../wire/mail/mod.rs"]
 mod mail;
+#[allow(dead_code, reason = "shared with the tests of the provider")]
+#[path = "../wire/model.rs"]
+mod model;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;

@@ -218,6 +218,7 @@ impl Small {
             state_dir: None,
             sources: Vec::new(),
             app_tables: None,
+            writer: None,
             accept_restore: false,
             accept_clock: false,
         };

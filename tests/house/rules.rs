@@ -5,7 +5,7 @@ use crate::source::{Kind, Source};
 /// Which module may know which: only those of earlier lines.
 const ORDER: &[&[&str]] = &[
     &["message"],
-    &["schedule", "policy"],
+    &["schedule", "policy", "wording"],
     &["forecast", "limits", "settle", "plan"],
     &["reactor", "proof"],
     &["clock", "metrics", "store", "listen", "provider", "journal"],
@@ -33,7 +33,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 
 /// Decisions only: a simulation runs them under a clock of its own.
 const PURE: &[&str] = &[
-    "message", "schedule", "policy", "forecast", "limits", "settle", "plan", "reactor", "proof",
+    "message", "schedule", "policy", "wording", "forecast", "limits", "settle", "plan", "reactor",
+    "proof",
 ];
 
 /// What a pure module does not name: I/O, and the clocks.

@@ -112,6 +112,12 @@ const BY_FUNCTIONS: &[(&str, &[&str], bool, bool)] = &[
         true,
     ),
     (
+        "punctual.drafts",
+        &["version", "facts", "event", "vars", "needed_by", "asked_at"],
+        true,
+        false,
+    ),
+    (
         "scheduled_messages",
         &["scheduled_at", "event_start", "template_vars"],
         false,

@@ -21,6 +21,7 @@ async fn parts(dsn: Dsn) -> Parts {
     Parts {
         sources: Vec::new(),
         app_tables: None,
+        writer: None,
         dsn,
         providers: Console::on(std::io::sink()),
         rules: Rules {

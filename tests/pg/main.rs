@@ -24,6 +24,7 @@ mod content;
 mod daily_metrics;
 mod dead;
 mod doubt;
+mod drafts;
 mod dumps;
 mod erase;
 mod forecast;

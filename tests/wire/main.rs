@@ -7,8 +7,11 @@ mod child;
 mod connections;
 mod email;
 mod gsm;
+mod llm;
 mod lookup;
 mod mail;
+#[allow(dead_code, reason = "shared with the tests of daemons")]
+mod model;
 mod modem;
 mod outcomes;
 mod request;

@@ -7,6 +7,7 @@ mod next;
 mod reach;
 mod senders;
 mod settings;
+mod writer;
 mod zones;
 
 use anyhow::bail;
@@ -25,7 +26,8 @@ use crate::store::doctor::Level;
                   What is wrong comes first. Nothing is changed."
 )]
 pub(super) struct Args {
-    /// Also check the credentials with Twilio, a modem, an SMTP server, and that the public URL reaches a daemon
+    /// Also check the credentials with Twilio, a modem, an SMTP server and a language model, and that the public URL
+    /// reaches a daemon
     #[arg(long)]
     online: bool,
 
@@ -51,6 +53,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             findings.extend(reach::providers(config).await);
             findings.extend(reach::modems(config).await);
             findings.extend(reach::mail_servers(config).await);
+            findings.extend(writer::online(config).await);
             findings.extend(reach::public_url(config).await);
         }
     }

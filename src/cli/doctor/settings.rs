@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 
 use super::choices::{email, in_app, lateness, placeholders, push, time_zone, uncertain};
 use super::senders::is_for_tests;
+use super::writer;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
 use crate::message::Channel;
@@ -44,6 +45,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         push(config),
         in_app(config),
         accounts(config),
+        writer::settings(config),
         placeholders(config),
         token(config),
         public_url(config),

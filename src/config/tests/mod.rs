@@ -13,6 +13,7 @@ mod smtp;
 mod sources;
 mod webhooks;
 mod webpush;
+mod writer;
 
 use std::path::Path;
 

@@ -45,6 +45,8 @@ pub(super) struct Wakers {
     pub(super) missed: Arc<Notify>,
     /// Wakes the chores: outcomes are to be written to source tables.
     pub(super) outcomes: Arc<Notify>,
+    /// Wakes the writer: texts are wanted.
+    pub(super) drafts: Arc<Notify>,
     /// Wakes the task of the database clock: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
     /// What the heartbeat publishes of this instance; it wakes it if others must know that at once.
@@ -241,6 +243,8 @@ impl EventLoop {
                     super::start::prewarm(&store).await;
                     None
                 });
+                // What was notified meanwhile was not heard.
+                self.shared.wakers.drafts.notify_one();
                 self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
@@ -263,6 +267,10 @@ impl EventLoop {
                     Notification::Rescan => Input::Rescan,
                     Notification::Missed => {
                         self.shared.wakers.missed.notify_one();
+                        return;
+                    }
+                    Notification::Drafts => {
+                        self.shared.wakers.drafts.notify_one();
                         return;
                     }
                     Notification::Paces => Input::PacesChanged,

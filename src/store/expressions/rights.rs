@@ -41,13 +41,13 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
        ('punctual', 'settings', '{SELECT,INSERT}',
         '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,webhook_urls,campaign_timezone,campaign_hours,
-          campaign_open_from,campaign_open_until,updated_at}'),
+          campaign_open_from,campaign_open_until,llm_model,updated_at}'),
        ('punctual', 'number_faults', '{SELECT,INSERT,DELETE}', '{fault,due,version,at}'),
        ('punctual', 'number_checks', '{SELECT,INSERT}', '{until}'),
-       ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
-       ('punctual', 'foreign_writes', '{SELECT}', '{}'), ('punctual', 'deleted_events', '{SELECT}', '{}'),
+       ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'), ('punctual', 'foreign_writes', '{SELECT}', '{}'), ('punctual', 'deleted_events', '{SELECT}', '{}'),
        ('punctual', 'sources', '{SELECT}', '{}'), ('punctual', 'source_rows', '{SELECT}', '{}'),
-       ('punctual', 'source_writes', '{SELECT}', '{}'), ('punctual', 'app_tables', '{SELECT}', '{}'),
+       ('punctual', 'source_writes', '{SELECT}', '{}'), ('punctual', 'app_tables', '{SELECT}', '{}'), ('punctual', 'draft_days', '{SELECT,INSERT}', '{reserved_usd,spent_usd,calls}'),
+       ('punctual', 'drafts', '{SELECT,INSERT}', '{version,facts,event,vars,needed_by,asked_at,attempts,taken_until,taken_by,outcome,reason,model,cost_usd,tokens_in,tokens_out,finished_at}'),
        ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.relname and c.relkind in ('r', 'p')

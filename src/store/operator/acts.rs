@@ -14,7 +14,7 @@ use crate::store::ledger::resolve::{Decision, Resolved};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
-pub(super) static BEGIN: &Sql = sql!("sql/act_begin.sql");
+pub(in crate::store) static BEGIN: &Sql = sql!("sql/act_begin.sql");
 pub(super) static CANCEL: &Sql = sql!("sql/act_cancel.sql");
 static RESCHEDULE: &Sql = sql!("sql/act_reschedule.sql");
 static RETRY: &Sql = sql!("sql/act_retry.sql");

@@ -21,6 +21,7 @@ use tokio_postgres::{Client, Row};
 use super::{Sql, StoreError};
 use crate::message::{Status, counted};
 
+pub(in crate::store) use acts::BEGIN as ACT_BEGIN;
 pub use acts::{ACT_MAX, Act, Acted, Actor, Done, NewTime};
 pub use list::{Listed, Page, Paging};
 pub use stats::{By, Stat, Stats, UnknownBy};

@@ -50,6 +50,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261203100000_mapping",
     "20261203110000_sent_record",
     "20261203110001_user_notices",
+    "20261205100000_drafts",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -72,6 +73,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "changes",
     "daily_counts",
     "daily_metrics",
+    "drafts",
     "erase",
     "facts",
     "forget",

@@ -141,3 +141,11 @@ select plans.id('sent', i), now() - interval '1 minute' from generate_series(1, 
 union all select plans.id('pending', i), now() + interval '1 day' from generate_series(1, {others}) i;
 -- As autovacuum does.
 select brin_summarize_new_values('punctual.attempts_claimed_at_brin');
+
+-- Texts that are wanted, and those that were written.
+insert into punctual.drafts (message_id, version, facts, needed_by, outcome, taken_until, taken_by)
+select plans.id('people', i), 1, '{"title": "x", "starts_at": "2030-01-01T00:00:00Z"}', now() + interval '2 hours' + i * interval '1 ms',
+       case when i > 200 then 'written' end, case when i between 100 and 120 then now() + interval '1 minute' end,
+       case when i = 100 then plans.token('new', 2) end
+  from generate_series(1, {others}) i;
+update punctual.drafts set attempts = attempts + 1;
