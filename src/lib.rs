@@ -43,6 +43,8 @@
 //!   (`claim.sql`)
 //! - a campaign: when its messages are due, [`plan::campaign`]; the acts of people, `src/store/operator/campaigns/`;
 //!   what may be scheduled, `triggers/campaigns.sql`; what a reply stops, `src/store/ledger/replies.rs`
+//! - reminders of events that Punctual makes: which, [`plan::reminders`]; the daemon's steps,
+//!   `src/store/app/planner.rs`
 //! - a pause: its kinds and what each stops, [`PauseScope`](message::PauseScope) and [`Pausable`](message::Pausable) in
 //!   `src/message/pause.rs`; the same in SQL, `pause_key` in `src/store/expressions/lists.rs`. For the claim:
 //!   `paused_until!` in `src/store/path/sql/claim.sql`; for what is claimed already: `src/reactor/pauses.rs`, called by

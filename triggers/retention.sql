@@ -47,6 +47,7 @@ declare
   shown int;
   ended int;
   drafts int;
+  reminders int;
 begin
   delete from punctual.foreign_writes f
    where f.ctid in (select o.ctid from punctual.foreign_writes o where o.at < before limit most);
@@ -97,7 +98,16 @@ begin
                      limit most);
   get diagnostics drafts = row_count;
   delete from punctual.draft_days d where d.day < (before at time zone 'UTC')::date;
-  return case when greatest(writes, events, instances, acts, answers, shown, ended, drafts) = most then '' end;
+  -- Of an event that is long over nothing is planned any more.
+  delete from punctual.planned p
+   where p.ctid in (select o.ctid from punctual.planned o
+                     where o.starts_at < before
+                       and not exists (select from public.scheduled_messages m
+                                        where m.id = o.message_id
+                                          and m.status || '' in ('pending', 'sending', 'unconfirmed'))
+                     limit most);
+  get diagnostics reminders = row_count;
+  return case when greatest(writes, events, instances, acts, answers, shown, ended, drafts, reminders) = most then '' end;
 end
 $$;
 

@@ -50,8 +50,13 @@ $$;
 
 -- The fields of an event that appear in the texts that remind of it.
 create or replace function punctual.event_vars(event jsonb) returns jsonb
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
+         -- In one form, whatever the time zone of the session.
+         || case when isfinite(ends)
+                 then jsonb_build_object('event_end', to_char(ends at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+                 else '{}' end
+    from punctual.as_instant(event ->> 'event_end') as ends
 $$;
 
 -- Whether a reminder lacks a change of its event.
@@ -311,8 +316,8 @@ begin
         gone := after ->> 'user_id' ~ uuid_like and not is_there and tg_op = 'INSERT';
         changed := after ->> 'user_id' ~ uuid_like and is_there
                    and (not (same and was_there)
-                        or (after ->> 'event_title', after ->> 'event_link', starts)
-                           is distinct from (before ->> 'event_title', before ->> 'event_link', was));
+                        or (after ->> 'event_title', after ->> 'event_link', after ->> 'event_end', starts)
+                           is distinct from (before ->> 'event_title', before ->> 'event_link', before ->> 'event_end', was));
       end if;
       -- With the owner's rights the caller's setting would have an effect: nobody would be notified.
       perform set_config('punctual.writer', '', true);

@@ -22,6 +22,7 @@ mod otlp;
 mod output;
 mod pace;
 mod pause;
+mod plan;
 mod reschedule;
 mod resolve;
 mod retry;
@@ -89,6 +90,7 @@ enum Command {
     Pace(pace::Args),
     Pause(pause::PauseArgs),
     Pauses(pause::ListArgs),
+    Plan(plan::Args),
     Reschedule(reschedule::Args),
     Resolve(resolve::Args),
     Resume(pause::ResumeArgs),
@@ -172,6 +174,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Pace(args) => block_on(pace::run(args, &sources)),
         Command::Pause(args) => block_on(pause::pause(args, &sources)),
         Command::Pauses(args) => block_on(pause::list(args, &sources)),
+        Command::Plan(args) => block_on(plan::run(args, &sources)),
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),
         Command::Resolve(args) => block_on(resolve::run(args, &sources)),
         Command::Resume(args) => block_on(pause::resume(args, &sources)),

@@ -86,6 +86,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
         dsn,
         providers,
         rules: config.rules(),
+        planning: config.planner.planning(),
         sources: config.sources,
         app_tables: config.app_tables,
         writer,

@@ -66,6 +66,9 @@ settings! {
     HOURS_BY_CAMPAIGN Plain "PUNCTUAL_HOURS_BY_CAMPAIGN" "hours_by_campaign";
     CAMPAIGN_HOURS Plain   "PUNCTUAL_CAMPAIGN_HOURS" "campaign.hours";
     CAMPAIGN_TIMEZONE Plain "PUNCTUAL_CAMPAIGN_TIMEZONE" "campaign.timezone";
+    PLANNER        Plain   "PUNCTUAL_PLANNER"          "planner.enabled";
+    PLANNER_LEAD   Plain   "PUNCTUAL_PLANNER_LEAD"     "planner.lead";
+    PLANNER_TEMPLATE Plain "PUNCTUAL_PLANNER_TEMPLATE" "planner.template";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";

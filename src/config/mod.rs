@@ -9,6 +9,7 @@ mod capabilities;
 mod database;
 mod error;
 mod key;
+mod planner;
 mod provider;
 mod raw;
 mod rules;
@@ -45,6 +46,7 @@ use crate::store::{AppTables, SourceTable};
 pub use accounts::Account;
 pub use database::{Database, app_schema, app_tables, database, source_tables};
 pub use error::{ConfigError, Problem};
+pub use planner::{PlannerSettings, planner};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
 pub use rules::campaign_hours;
@@ -102,6 +104,8 @@ pub struct Config {
     pub hours_by_campaign: HoursByCampaign,
     /// The hours of campaigns that have none of their own.
     pub campaign_hours: CampaignDefaults,
+    /// The planner of reminders.
+    pub planner: PlannerSettings,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -207,6 +211,7 @@ impl Config {
         let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
         let hours_by_campaign = raw.or(&key::HOURS_BY_CAMPAIGN, "none", values::hours_by_campaign);
         let campaign_hours = values::campaign_defaults(&mut raw, &zone_data);
+        let planner = PlannerSettings::read(&mut raw);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
@@ -241,6 +246,7 @@ impl Config {
                 hours_by_type,
                 hours_by_campaign,
                 campaign_hours,
+                planner,
                 urgent_passes_quiet_hours,
                 limit_source,
                 part_separator,

@@ -58,6 +58,7 @@ struct Shown<'a> {
     log: String,
     log_format: LogFormat,
     campaign: Campaign,
+    planner: super::planner::Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,6 +207,7 @@ pub(super) fn to_toml(config: &Config) -> String {
                 .unwrap_or("UTC")
                 .to_owned(),
         },
+        planner: config.planner.shown(),
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),
         webpush: webpush(&config.provider, &config.beside),

@@ -22,6 +22,7 @@ use crate::journal::{JournalError, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, Capabilities, InstanceId};
 use crate::metrics::Metrics;
+use crate::plan::reminders::Planning;
 use crate::policy::Rules;
 use crate::provider::{self, Callbacks, Providers};
 use crate::reactor::{Reactor, Settings};
@@ -83,6 +84,8 @@ pub struct Parts {
     pub app_tables: Option<AppTables>,
     /// Has texts written by a language model; `None`: nobody does.
     pub writer: Option<Writer>,
+    /// How reminders of events are planned; `None`: they are not.
+    pub planning: Option<Planning>,
     /// The reactor's settings.
     pub settings: Settings,
     /// Where HTTP is served, already bound.
@@ -181,6 +184,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         sources: &parts.sources,
         app_tables: parts.app_tables.as_ref(),
         model: parts.writer.as_ref().map(Writer::model),
+        plans: parts.planning.is_some(),
         limits: &limits.daemon,
         state_dir: parts.state_dir.as_ref(),
         accept_restore: parts.accept_restore,
@@ -212,7 +216,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let recovered = handler.when_recovered();
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
-    let chores = chores::Context::new(&dispatch, &input_tx, &wakers);
+    let chores = chores::Context::new(&dispatch, &input_tx, &wakers, parts.planning);
     spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
     if let Some(writer) = parts.writer {
         let on = writer::Context::new(writer, &dispatch, &wakers);

@@ -19,7 +19,7 @@ use crate::limits::DaemonLimits;
 use crate::listen;
 use crate::policy::Rules;
 use crate::reactor::report::{Missing, Readiness};
-use crate::store::{AppTables, Dsn, Migrator, SourceTable, Store};
+use crate::store::{AppTables, Dsn, MigrateError, Migrator, SourceTable, Store};
 
 /// What the checks need.
 pub(super) struct Start<'a> {
@@ -31,6 +31,8 @@ pub(super) struct Start<'a> {
     pub(super) app_tables: Option<&'a AppTables>,
     /// The model that writes texts.
     pub(super) model: Option<&'a str>,
+    /// Whether reminders are planned.
+    pub(super) plans: bool,
     pub(super) limits: &'a DaemonLimits,
     /// Where journals are kept.
     pub(super) state_dir: Option<&'a StateDir>,
@@ -78,12 +80,25 @@ impl Start<'_> {
         .await
     }
 
+    async fn check_planner(&self, migrator: &Migrator<'_>) -> Result<(), RunError> {
+        match (self.plans, migrator.check_planner(self.dsn).await?) {
+            (true, false) => return Err(MigrateError::PlannerOff.into()),
+            (false, true) => tracing::warn!(
+                "the planner is on in the database, and not in the settings: no reminders are planned. \
+                 `punctual migrate` with planner.enabled = false switches it off"
+            ),
+            _ => {}
+        }
+        Ok(())
+    }
+
     async fn prepare(&self) -> Result<(), RunError> {
         listen::prove(self.dsn, &self.limits.channel).await?;
         let migrator = Migrator::embedded()
             .following(self.sources.to_vec())
             .mapping(self.app_tables.cloned());
         migrator.check(self.dsn).await?;
+        self.check_planner(&migrator).await?;
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
         own.instance_start().await?;

@@ -225,6 +225,7 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         sources: Vec::new(),
         app_tables: None,
         writer: None,
+        planning: None,
         dsn: dsn.clone(),
         providers: Providers::texts(Arc::new(twilio)).with(Channel::Webhook, Arc::new(webhook)),
         rules: Rules {

@@ -24,6 +24,10 @@ pub struct ChoreLimits {
     pub outbox: u32,
     /// Outcomes written to source tables in one step, one statement.
     pub source_writes: u32,
+    /// Users in one step whose reminders are planned, a transaction.
+    pub planned: u32,
+    /// How often it is looked for users to be planned, at least: a notification of a change may be lost.
+    pub plan_every: Duration,
     /// Messages in one step that are `sending` without an open attempt.
     pub without_attempt: u32,
     /// How often these are looked for: they come from restores and from other programs, so seldom.
@@ -53,6 +57,8 @@ impl Default for ChoreLimits {
             followed: 25,
             outbox: 50,
             source_writes: 100,
+            planned: 250,
+            plan_every: seconds(60),
             without_attempt: 1_000,
             without_attempt_every: seconds(30),
             without_attempt_unchanged: seconds(60),

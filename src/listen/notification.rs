@@ -14,6 +14,8 @@ pub enum Notification {
     Rescan,
     /// `missed`: messages have missed a change, which a chore applies.
     Missed,
+    /// `plan`: an event or a preference has changed by which reminders are planned, which a chore does.
+    Plan,
     /// `members`: an instance has started or stopped.
     Members,
     /// `paces`: a pace was set, changed or removed.
@@ -35,6 +37,7 @@ impl Notification {
         match payload.split_once(' ') {
             None if payload == "rescan" => Some(Self::Rescan),
             None if payload == "missed" => Some(Self::Missed),
+            None if payload == "plan" => Some(Self::Plan),
             None if payload == Self::MEMBERS => Some(Self::Members),
             None if payload == "paces" => Some(Self::Paces),
             None if payload == "pauses" => Some(Self::Pauses),
@@ -76,6 +79,7 @@ mod tests {
         let one = MessageId(Uuid::from_u128(1));
         check("rescan", Some(&Notification::Rescan));
         check("missed", Some(&Notification::Missed));
+        check("plan", Some(&Notification::Plan));
         check("paces", Some(&Notification::Paces));
         check("pauses", Some(&Notification::Pauses));
         check("drafts", Some(&Notification::Drafts));

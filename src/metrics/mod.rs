@@ -16,6 +16,7 @@ mod feed;
 mod histogram;
 mod others;
 mod recent;
+mod reminders;
 pub mod span;
 pub mod text;
 mod texts;
@@ -25,6 +26,7 @@ pub use feed::{Feed, Following, Frame, Happened};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 pub use others::{Elsewhere, Punctuality};
 pub use recent::Recent;
+pub use reminders::Reminders;
 pub use texts::Texts;
 pub use waiting::{Waiting, WaitingCause};
 
@@ -49,7 +51,6 @@ pub enum Counter {
     TokensRefused,
 }
 
-/// How many kinds of [`Counter`] there are.
 const COUNTERS: usize = 8;
 
 /// The result of a claim of one message.
@@ -112,7 +113,6 @@ pub enum Gauge {
     Journal,
 }
 
-/// How many kinds of [`Gauge`] there are.
 const GAUGES: usize = 5;
 
 /// Kinds of ends of a request.
@@ -172,6 +172,7 @@ pub struct Metrics {
     last_sent_us: AtomicU64,
     claims: [AtomicU64; ClaimResult::ALL.len()],
     waiting: Mutex<Waiting>,
+    reminders: Reminders,
     feed: Feed,
     others: Mutex<others::Others>,
     texts: Texts,
@@ -193,6 +194,7 @@ impl Default for Metrics {
             last_sent_us: AtomicU64::new(0),
             claims: Default::default(),
             waiting: Mutex::default(),
+            reminders: Reminders::default(),
             feed: Feed::default(),
             others: Mutex::default(),
             texts: Texts::default(),
@@ -314,6 +316,11 @@ impl Metrics {
     /// The texts that a language model writes.
     pub const fn texts(&self) -> &Texts {
         &self.texts
+    }
+
+    /// What the planner has done.
+    pub const fn reminders(&self) -> &Reminders {
+        &self.reminders
     }
 
     /// What just happened.

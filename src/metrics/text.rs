@@ -23,6 +23,7 @@ use crate::reactor::report::Overview;
 
 mod lanes;
 mod reactor;
+mod reminders;
 mod texts;
 
 pub use prometheus_text::CONTENT_TYPE;
@@ -57,6 +58,7 @@ impl Collector for Scrape {
         page.counted(&self.metrics)?;
         page.sampled(&self.metrics)?;
         page.texts(&self.metrics.texts)?;
+        page.reminders(&self.metrics)?;
         match &self.overview {
             Some(overview) => page.reactor(overview),
             None => Ok(()),

@@ -1,9 +1,10 @@
-//! What is planned ahead: when each message of a campaign is due. Pure: a plan is a function of its arguments, so a
-//! preview is the plan.
+//! What is planned ahead: when each message of a campaign is due, and which events a user is reminded of on a day.
+//! Pure: a plan is a function of its arguments, so a preview is the plan.
 
 pub mod campaign;
 pub mod estimate;
 mod open_time;
+pub mod reminders;
 #[cfg(test)]
 mod tests;
 

@@ -29,14 +29,24 @@ pub fn local_days<'a>(
     names: impl IntoIterator<Item = &'a str>,
     at: Moment,
 ) -> Vec<LocalDay> {
-    let day = |name: &'a str| local_day(&zones.get(name)?, name, at);
+    let day = |name: &'a str| {
+        let (day, ends, next) = local_day(&zones.get(name)?, at)?;
+        let zone = name.to_owned();
+        Some(LocalDay {
+            zone,
+            day,
+            ends,
+            next,
+        })
+    };
     names.into_iter().filter_map(day).collect()
 }
 
 /// How many changes of the offset are followed to find the end of a day; no zone has had more than two in one.
 const CHANGES_MAX: usize = 8;
 
-fn local_day(zone: &TimeZone, name: &str, at: Moment) -> Option<LocalDay> {
+/// The day at `at` in a zone: its date, its end, and the date after that.
+pub fn local_day(zone: &TimeZone, at: Moment) -> Option<(Date, Moment, Date)> {
     let day = date(zone, at)?;
     let mut from = Timestamp::from_microsecond(at.as_micros()).ok()?;
     for _ in 0..CHANGES_MAX {
@@ -57,14 +67,8 @@ fn local_day(zone: &TimeZone, name: &str, at: Moment) -> Option<LocalDay> {
         }
     }
     let ends = Moment::from_micros(from.as_microsecond());
-    let zone_name = name.to_owned();
     let next = date(zone, ends)?;
-    (next != day).then_some(LocalDay {
-        zone: zone_name,
-        day,
-        ends,
-        next,
-    })
+    (next != day).then_some((day, ends, next))
 }
 
 fn date(zone: &TimeZone, at: Moment) -> Option<Date> {

@@ -21,6 +21,7 @@ mod channels;
 mod cleared;
 mod consent;
 mod days;
+mod event_vars;
 mod expiry;
 mod hours;
 mod open_hours;
@@ -39,10 +40,12 @@ pub use campaign::CampaignDefaults;
 pub(crate) use campaign::REPLIED;
 pub use channels::Rule;
 pub use cleared::{Cleared, MessageContext};
-pub use days::{LocalDay, local_days};
+pub use days::{LocalDay, local_day, local_days};
+pub use event_vars::with_event;
 pub use expiry::too_late;
 pub use hours::{Hours, UnreadableHours, business_hours, opens};
 pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
+pub use quiet::is_quiet;
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
 pub use text::{SUBJECT_MAX, subject_fault};
@@ -206,7 +209,7 @@ pub fn judge(
     {
         return verdict;
     }
-    match content(claim, rules, providers) {
+    match content(claim, rules, providers, at) {
         Ok((to, from, subject, text)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
@@ -267,6 +270,7 @@ fn content(
     claim: &Claim,
     rules: &Rules,
     providers: &ProviderCapabilities,
+    at: Moment,
 ) -> Result<(Address, Option<Sender>, Option<String>, text::Text), Reason> {
     let channel = claim.lane.channel();
     let Some(provider) = providers.get(&claim.lane) else {
@@ -299,9 +303,11 @@ fn content(
     }
     let from =
         sender::of(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
-    let mut text = text::of(claim, rules, provider)?;
-    text.html = text::html(claim, text.part, provider)?;
-    Ok((to, from, text::subject(claim)?, text))
+    let vars = event_vars::of(claim, rules, at);
+    let vars = vars.as_deref();
+    let mut text = text::of(claim, vars, rules, provider)?;
+    text.html = text::html(claim, vars, text.part, provider)?;
+    Ok((to, from, text::subject(claim, vars)?, text))
 }
 
 /// What is wrong with a number by the numbering plan of its country; `None`: nothing, or it is another address.

@@ -17,6 +17,11 @@ pub(super) fn end(hours: &QuietHours, zone: &TimeZone, at: Moment) -> Option<Mom
     OpenHours::daily(hours.end, hours.start).next_open(zone, at)
 }
 
+/// Whether `at` is in them.
+pub fn is_quiet(hours: &QuietHours, zone: &TimeZone, at: Moment) -> bool {
+    end(hours, zone, at) != Some(at)
+}
+
 /// For people.
 pub(super) fn describe(hours: &QuietHours, zone: &TimeZone) -> String {
     let (from, until) = (clock(hours.start), clock(hours.end));

@@ -18,7 +18,13 @@ pub(super) struct Text {
 }
 
 /// The text of the part that is next, or why it cannot be sent.
-pub(super) fn of(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Text, Reason> {
+/// `vars` are those of a template.
+pub(super) fn of(
+    claim: &Claim,
+    vars: Option<&str>,
+    rules: &Rules,
+    provider: &Capabilities,
+) -> Result<Text, Reason> {
     let (channel, max_chars) = (claim.lane.channel(), provider.max_chars);
     let separator = rules.separator(channel);
     if claim.part.before > 0 {
@@ -26,7 +32,7 @@ pub(super) fn of(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Resul
     }
     let media = media::parse(channel, provider.media, &claim.facts.media);
     let media = media.map_err(|why| Reason::new(ReasonKind::Media, why.text()))?;
-    let (text, what) = whole(claim, separator)?;
+    let (text, what) = whole(claim, vars, separator)?;
     let texts = split(&text, separator);
     if texts.len() > PARTS_MAX {
         let n = texts.len();
@@ -88,8 +94,12 @@ fn later(claim: &Claim, separator: Option<&str>, max_chars: usize) -> Result<Tex
 }
 
 /// The text as a whole, and what it is for people.
-fn whole(claim: &Claim, separator: Option<&str>) -> Result<(String, &'static str), Reason> {
-    match (&claim.facts.template_vars, &claim.facts.template) {
+fn whole(
+    claim: &Claim,
+    vars: Option<&str>,
+    separator: Option<&str>,
+) -> Result<(String, &'static str), Reason> {
+    match (vars, &claim.facts.template) {
         (None, _) => Ok((claim.body.clone(), "body")),
         (Some(_), None) => Err(Reason::new(
             ReasonKind::Template,
@@ -106,12 +116,13 @@ fn whole(claim: &Claim, separator: Option<&str>) -> Result<(String, &'static str
 /// What an e-mail shows in place of its text, or why it cannot be sent: the HTML of its template.
 pub(super) fn html(
     claim: &Claim,
+    vars: Option<&str>,
     part: Part,
     provider: &Capabilities,
 ) -> Result<Option<String>, Reason> {
     let facts = &claim.facts;
     let is_email = claim.lane.channel() == Channel::Email;
-    let (Some(html), Some(vars), true) = (&facts.html, &facts.template_vars, is_email) else {
+    let (Some(html), Some(vars), true) = (&facts.html, vars, is_email) else {
         return Ok(None);
     };
     if !part.is_only() {
@@ -130,14 +141,14 @@ pub(super) fn html(
 pub const SUBJECT_MAX: usize = 255;
 
 /// The subject of a message whose channel has one, or why it cannot be sent. With variables it is a template, too.
-pub(super) fn subject(claim: &Claim) -> Result<Option<String>, Reason> {
+pub(super) fn subject(claim: &Claim, vars: Option<&str>) -> Result<Option<String>, Reason> {
     let facts = &claim.facts;
     let own = facts.subject.as_deref().map(str::trim);
     let own = own.filter(|own| !own.is_empty() && claim.lane.channel().has_subject());
     let Some(own) = own else {
         return Ok(None);
     };
-    let subject = match &facts.template_vars {
+    let subject = match vars {
         None => own.to_owned(),
         Some(vars) => template::fill("subject", own, vars)
             .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?,

@@ -43,7 +43,7 @@ mod steady;
 
 pub use app::in_app::InAppMessages;
 pub use app::push::PushSubscriptions;
-pub use app::{drafts, user};
+pub use app::{drafts, planner, user};
 pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use punctual::plan::reminders::TEMPLATE;
+use punctual::store::Migrator;
+use punctual::store::migrate::planner::Switch;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
@@ -199,4 +202,58 @@ async fn of_eleven_at_one_instant_ten_go_by_whichever_daemon() {
     assert_eq!(world.phone.accepted().len(), 10);
     one.stop().await;
     other.stop().await;
+}
+
+/// An event that is added during the day, whose reminder the daemon makes and sends; and what the commands show of it.
+#[tokio::test]
+async fn an_event_of_today_is_reminded_of_by_the_planner() {
+    let world = World::new([]).await.with(&[
+        ("PUNCTUAL_PLANNER", "true"),
+        ("PUNCTUAL_PLANNER_LEAD", "1m"),
+    ]);
+    let mut refused = Daemon::start(&world.env);
+    assert!(
+        !refused.ended().await.success(),
+        "the planner is off in the database"
+    );
+    let on = Switch {
+        is_on: true,
+        template: TEMPLATE.into(),
+    };
+    let migrator = Migrator::embedded().with_planner(Some(on));
+    migrator.run(world.db.dsn()).await.unwrap();
+    let daemon = world.daemon().await;
+    let user = Uuid::new_v4();
+    // In a zone where it is about noon, so that it is the same day for a while.
+    let prefer = "insert into user_sms_preferences (user_id, phone_number, phone_verified, event_reminders_enabled,
+                                                    timezone, quiet_hours_start, quiet_hours_end)
+                  select $1, $2, true, true, 'Etc/GMT' || case when h < 12 then '-' else '+' end || abs(12 - h), null, null
+                    from (select extract(hour from now() at time zone 'UTC')::int as h) t";
+    world.app.execute(prefer, &[&user, &TO]).await.unwrap();
+    let event = "insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start, sync_status)
+                 values ('soon', $1, 'Standup', clock_timestamp() + interval '90 s', 'synced')";
+    world.app.execute(event, &[&user]).await.unwrap();
+    let planned = "select id from scheduled_messages where user_id = $1";
+    let id = until("it is planned", async || {
+        let row = world.app.query_opt(planned, &[&user]).await.unwrap();
+        row.map(|row| row.get::<_, Uuid>(0))
+    })
+    .await;
+    world.becomes(id, "sent").await;
+    let sent: Vec<_> = world.phone.accepted();
+    let [(_, seen)] = sent.as_slice() else {
+        panic!("{} texts", sent.len());
+    };
+    let text = seen.field("Body").unwrap_or_default();
+    assert!(
+        text.starts_with("Standup at ") && text.contains("in 1 minutes"),
+        "{text}"
+    );
+    let (code, said, _) = world.call(&["plan", &user.to_string(), "--dry-run"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("Standup  not planned: it was planned before"),
+        "{said}"
+    );
+    daemon.stop().await;
 }

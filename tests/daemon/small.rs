@@ -219,6 +219,7 @@ impl Small {
             sources: Vec::new(),
             app_tables: None,
             writer: None,
+            planning: None,
             accept_restore: false,
             accept_clock: false,
         };

@@ -110,6 +110,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
         sources: Vec::new(),
         app_tables: None,
         writer: None,
+        planning: None,
         accept_restore: false,
         accept_clock: false,
     };

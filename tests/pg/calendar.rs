@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use crate::ours::{claim, store, won};
+use crate::ours::{claim, cleared, store, won};
 use crate::rows::{World, hearing, one, run, until};
 use punctual::message::ClaimResponse;
 use punctual::message::facts::Event;
@@ -95,6 +95,49 @@ async fn a_reminder_keeps_its_distance_however_often_the_event_moves() {
     assert_eq!(distance(&world, full).await, "00:15:00");
     assert!(world.get::<bool>(bare, "template_vars is null").await);
     assert_eq!(world.get::<String>(full, "body").await, "hello");
+    // Its end, too.
+    run(
+        &world.user,
+        "set timezone = 'Asia/Kolkata'; update task_calendar_events set event_end = '2030-03-12 18:30:00+00'; set timezone = 'UTC'",
+    )
+    .await;
+    let end: String = world.get(full, "template_vars ->> 'event_end'").await;
+    assert_eq!(end, "2030-03-12T18:30:00Z");
+}
+
+/// What the text of a moved event says, as it would be sent now.
+#[tokio::test]
+async fn a_text_shows_the_time_of_an_event_that_has_moved() {
+    let world = World::new().await;
+    event(&world, "e", USER, "now() + interval '15 minutes'").await;
+    let template = "insert into sms_templates (template_key, name, message_template)
+                    values ('r', 'r', '{{event_name}} {{event_start}} {{minutes}}')";
+    run(&world.user, template).await;
+    let with = ", e.event_start, '{\"event_title\": \"Dentist\"}'";
+    let id = reminder(&world, "e", USER, "15 minutes", with).await;
+    let of = "update scheduled_messages set template_id = (select id from sms_templates), timezone = 'Asia/Tokyo'";
+    run(&world.user, of).await;
+    let moved = "update task_calendar_events
+                    set event_start = date_trunc('minute', now()) + interval '45 minutes', event_title = 'Doctor'";
+    run(&world.user, moved).await;
+    run(
+        &world.user,
+        "update scheduled_messages set scheduled_at = now()",
+    )
+    .await;
+    let claim = won(&store(&world), &[id]).await.remove(0);
+    let sent = cleared(&claim).body().to_owned();
+    let start: String = one(
+        &world.user,
+        "select to_char(event_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from task_calendar_events",
+    )
+    .await;
+    let left = sent.strip_prefix(&format!("Doctor {start} "));
+    // As many minutes as there were when it was claimed.
+    let left: u32 = left
+        .and_then(|left| left.parse().ok())
+        .unwrap_or_else(|| panic!("{sent}"));
+    assert!((1..=45).contains(&left), "{sent}");
 }
 
 #[tokio::test]

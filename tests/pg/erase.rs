@@ -210,6 +210,8 @@ const TEXTS: &[(&str, &str)] = &[
         "suppressions.their_number",
         "an opt-out, which must be obeyed",
     ),
+    ("planned.calendar_event_id", "an event's id"),
+    ("planned.occurrence", "which time of an event"),
     ("pauses.scope", "our word"),
     (
         "pauses.what",

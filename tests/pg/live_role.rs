@@ -22,6 +22,7 @@ async fn parts(dsn: Dsn) -> Parts {
         sources: Vec::new(),
         app_tables: None,
         writer: None,
+        planning: None,
         dsn,
         providers: Console::on(std::io::sink()),
         rules: Rules {

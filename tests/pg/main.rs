@@ -55,6 +55,7 @@ mod paces;
 mod parts;
 mod pauses;
 mod people;
+mod planner;
 mod plans;
 mod presets;
 mod push;

@@ -9,6 +9,7 @@ use crate::config::{Config, Database};
 use crate::limits::daemon::ChannelLimits;
 use crate::listen;
 use crate::message::{Moment, Sender};
+use crate::plan::reminders::TEMPLATE;
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::forecast;
@@ -140,6 +141,10 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     findings.extend(doctor::sources(client, sources.as_deref()).await);
     let described = config.map(|config| config.app_tables.is_some());
     findings.extend(doctor::app(client, described).await);
+    let planner = config.map(|config| &config.planner);
+    let wanted = planner.map(|planner| planner.enabled == Some(true));
+    let template = planner.map_or(TEMPLATE, |planner| planner.planning.template.as_str());
+    findings.extend(doctor::planner(client, wanted, template).await);
     let assumed = session::assumed_of(config);
     findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {

@@ -84,7 +84,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let migrator = Migrator::embedded()
         .following(config::source_tables(sources)?)
         .mapping(config::app_tables(sources)?)
-        .with_preset(args.preset);
+        .with_preset(args.preset)
+        .with_planner(config::planner(sources)?.switch());
     if args.print {
         config::app_schema(sources)?.choose();
         return output::print(&migrator.print());

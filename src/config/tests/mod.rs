@@ -7,6 +7,7 @@ mod http;
 mod in_app;
 mod layers;
 mod modem;
+mod planner;
 mod retention;
 mod settings;
 mod smtp;

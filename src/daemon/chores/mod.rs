@@ -20,6 +20,7 @@ use crate::daemon::database_clock;
 use crate::daemon::event_loop::Wakers;
 use crate::dispatch::{Dispatch, Input};
 use crate::limits::daemon::ChoreLimits;
+use crate::plan::reminders::Planning;
 use crate::store::StoreError;
 use crate::store::retention::Walk;
 
@@ -30,6 +31,7 @@ mod gauges;
 mod numbers;
 mod orphaned_claims;
 mod outbox;
+mod planner;
 mod queue;
 mod reaping;
 mod retention;
@@ -69,17 +71,28 @@ pub(super) struct Context {
     missed: Arc<Notify>,
     /// Notified when outcomes were recorded: the chore that writes them to source tables is due at once.
     outcomes: Arc<Notify>,
+    /// Notified when reminders are to be planned again: the chore that does it is due at once.
+    plan: Arc<Notify>,
+    /// How reminders are planned; `None`: they are not.
+    planning: Option<Planning>,
     /// How far the chore that deletes what is long over has come.
     walk: Mutex<Walk>,
 }
 
 impl Context {
-    pub(super) fn new(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>, wakers: &Wakers) -> Self {
+    pub(super) fn new(
+        dispatch: &Dispatch,
+        inputs: &mpsc::Sender<Input>,
+        wakers: &Wakers,
+        planning: Option<Planning>,
+    ) -> Self {
         Self {
             dispatch: dispatch.clone(),
             inputs: inputs.clone(),
             missed: Arc::clone(&wakers.missed),
             outcomes: Arc::clone(&wakers.outcomes),
+            plan: Arc::clone(&wakers.plan),
+            planning,
             walk: Mutex::default(),
         }
     }
@@ -107,11 +120,13 @@ enum Follows {
     Changes,
     /// Outcomes were recorded.
     Outcomes,
+    /// Reminders are to be planned again.
+    Plans,
 }
 
 type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
 
-const CHORES: [Chore; 14] = [
+const CHORES: [Chore; 15] = [
     Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
     Chore {
         follows: Follows::Changes,
@@ -134,6 +149,10 @@ const CHORES: [Chore; 14] = [
     Chore {
         follows: Follows::Outcomes,
         ..Chore::new("source tables", |on| source_writes::step(on).boxed())
+    },
+    Chore {
+        follows: Follows::Plans,
+        ..Chore::by_the_clock("planner", |on| planner::step(on).boxed())
     },
     Chore::new("gauges", |on| gauges::step(on).boxed()),
     Chore {
@@ -199,6 +218,9 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
         if on.outcomes.notified().now_or_never().is_some() {
             follow(Follows::Outcomes, &mut queue, now);
         }
+        if on.plan.notified().now_or_never().is_some() {
+            follow(Follows::Plans, &mut queue, now);
+        }
         let Some(next) = queue.next(now) else {
             let nap = queue.first_due().map_or(limits.every, |due| due.since(now));
             tokio::select! {
@@ -206,6 +228,7 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
                 () = sleep(nap) => {}
                 () = on.missed.notified() => follow(Follows::Changes, &mut queue, now),
                 () = on.outcomes.notified() => follow(Follows::Outcomes, &mut queue, now),
+                () = on.plan.notified() => follow(Follows::Plans, &mut queue, now),
             }
             continue;
         };

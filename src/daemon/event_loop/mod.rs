@@ -43,6 +43,8 @@ pub(super) struct Wakers {
     pub(super) members: Arc<Notify>,
     /// Wakes the chores: messages have missed a change.
     pub(super) missed: Arc<Notify>,
+    /// Wakes the chores: reminders are to be planned.
+    pub(super) plan: Arc<Notify>,
     /// Wakes the chores: outcomes are to be written to source tables.
     pub(super) outcomes: Arc<Notify>,
     /// Wakes the writer: texts are wanted.
@@ -271,6 +273,10 @@ impl EventLoop {
                     }
                     Notification::Drafts => {
                         self.shared.wakers.drafts.notify_one();
+                        return;
+                    }
+                    Notification::Plan => {
+                        self.shared.wakers.plan.notify_one();
                         return;
                     }
                     Notification::Paces => Input::PacesChanged,

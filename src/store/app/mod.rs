@@ -4,6 +4,7 @@
 pub mod drafts;
 pub(in crate::store) mod in_app;
 mod outbox;
+pub mod planner;
 pub(in crate::store) mod push;
 mod reminders;
 pub(in crate::store) mod rows;

@@ -45,8 +45,8 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'number_faults', '{SELECT,INSERT,DELETE}', '{fault,due,version,at}'),
        ('punctual', 'number_checks', '{SELECT,INSERT}', '{until}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'), ('punctual', 'foreign_writes', '{SELECT}', '{}'), ('punctual', 'deleted_events', '{SELECT}', '{}'),
-       ('punctual', 'sources', '{SELECT}', '{}'), ('punctual', 'source_rows', '{SELECT}', '{}'),
-       ('punctual', 'source_writes', '{SELECT}', '{}'), ('punctual', 'app_tables', '{SELECT}', '{}'), ('punctual', 'draft_days', '{SELECT,INSERT}', '{reserved_usd,spent_usd,calls}'),
+       ('punctual', 'sources', '{SELECT}', '{}'), ('punctual', 'source_rows', '{SELECT}', '{}'), ('punctual', 'planner', '{SELECT}', '{}'), ('punctual', 'planned', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'source_writes', '{SELECT}', '{}'), ('punctual', 'app_tables', '{SELECT}', '{}'), ('punctual', 'draft_days', '{SELECT,INSERT}', '{reserved_usd,spent_usd,calls}'), ('punctual', 'planner_users', '{SELECT,INSERT,DELETE}', '{at}'), ('punctual', 'planner_changes', '{SELECT,DELETE}', '{}'),
        ('punctual', 'drafts', '{SELECT,INSERT}', '{version,facts,event,vars,needed_by,asked_at,attempts,taken_until,taken_by,outcome,reason,model,cost_usd,tokens_in,tokens_out,finished_at}'),
        ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname

@@ -3,6 +3,7 @@
 
 mod app;
 mod finding;
+mod planner;
 mod senders;
 mod sources;
 
@@ -19,6 +20,7 @@ use crate::store::{Sql, StoreError};
 
 pub use app::app;
 pub use finding::{Finding, Level};
+pub use planner::planner;
 pub use senders::{Busiest, Named, busiest, senders};
 pub use sources::sources;
 

@@ -51,6 +51,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261203110000_sent_record",
     "20261203110001_user_notices",
     "20261205100000_drafts",
+    "20261205110000_planner",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -83,6 +84,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "operator_history",
     "paces",
     "pauses",
+    "planner",
     "push",
     "replies",
     "retention",

@@ -26,6 +26,7 @@ mod elsewhere;
 mod error;
 pub(in crate::store) mod indexes;
 mod parts;
+pub mod planner;
 mod presets;
 pub mod progress;
 mod record;
@@ -77,7 +78,6 @@ const TRIES_MAX: u32 = 12;
 /// The pause after the first try; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 
-/// See [`PAUSE_MIN`].
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// How long another migrator may run before this one gives up waiting. Longer than it may take if
@@ -101,12 +101,11 @@ pub struct Migrator<'a> {
     program: i32,
     /// Whether a database of the earlier numbering is brought to these files.
     takes_over: bool,
-    /// The source tables that are followed.
     sources: Vec<SourceTable>,
-    /// The preset whose tables are made and followed.
     preset: Option<&'static Preset>,
     /// The app's tables for sent messages; `None`: they are not described.
     app: Option<AppTables>,
+    planner: Option<planner::Switch>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +129,7 @@ pub struct Report {
     pub sources: Vec<String>,
     /// How sent messages are written from now on, in words.
     pub app: Vec<String>,
-    /// What may be wrong with source tables, in words.
+    /// What may be wrong with source tables, and what is on now, in words.
     pub notes: Vec<String>,
     /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
     /// before the baseline on record.
@@ -181,6 +180,7 @@ impl<'a> Migrator<'a> {
             sources: Vec::new(),
             preset: None,
             app: None,
+            planner: None,
         })
     }
 

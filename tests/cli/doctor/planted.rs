@@ -193,6 +193,13 @@ pub(super) const MISTAKES: &[Mistake] = &[
         "no message follows the rows of scheduled_sms_messages",
         "punctual migrate --preset",
     ),
+    db(
+        "insert into punctual.planner (is_on) values (true)",
+        "planner",
+        "warn",
+        "the planner is on in the database, and planner.enabled is not true",
+        "punctual migrate",
+    ),
     // The settings.
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=disable")], "encryption", "bad", "sslmode=disable to another host", "verify-full"),
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can make the connection unencrypted", "verify-full"),

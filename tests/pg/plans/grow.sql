@@ -97,6 +97,12 @@ select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('da
   from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;
 insert into punctual.template_uses (template_id, uses) select plans.id('template', i % 100), 1 from generate_series(1, {others}) i;
 delete from punctual.template_uses where id > 20;
+insert into punctual.planner_users (user_id, at)
+select plans.id('user', i), now() + case when i <= 20 then interval '0' else interval '1 day' end from generate_series(1, {others}) i;
+insert into punctual.planner_changes (user_id) select plans.id('user', i) from generate_series(1, {others}) i;
+delete from punctual.planner_changes where id > 20;
+insert into punctual.planned (user_id, calendar_event_id, message_id, starts_at)
+select plans.id('user', i), 'event ' || i, plans.id('planned before', i), now() from generate_series(1, {others}) i;
 insert into punctual.paces (id, what, gap_min, gap_max)
 select plans.id('pace', i), plans.id('campaign', i)::text, '1 s', '2 s' from generate_series(1, 20) i;
 insert into punctual.paces (id, scope, what, gap_min, gap_max, burst) values

@@ -139,6 +139,19 @@ pub enum MigrateError {
         /// Its name.
         source_name: String,
     },
+    /// The planner of reminders cannot be switched.
+    #[error(
+        "the planner of reminders cannot work with the app's tables: {why}; nothing of it was changed"
+    )]
+    Planner {
+        /// Why.
+        why: String,
+    },
+    /// The settings of a daemon want it, and it is off in the database.
+    #[error(
+        "planner.enabled is true, and the planner is off in the database: run `punctual migrate` with these settings"
+    )]
+    PlannerOff,
     /// The role that a daemon is to use does not exist.
     #[error(
         "no role {role}: create it first, for example with \

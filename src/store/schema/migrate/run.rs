@@ -10,8 +10,8 @@ use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
 use super::{
-    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, app, indexes, parts, presets, role,
-    sources, take_over,
+    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, app, indexes, parts, planner,
+    presets, role, sources, take_over,
 };
 use crate::clock::Stopwatch;
 use crate::store::app_schema::placed;
@@ -90,6 +90,8 @@ pub(super) async fn all(
     if !all.is_empty() {
         report.notes = sources::notes(client).await?;
     }
+    let planned = planner::switch(client, migrator.planner.as_ref(), progress).await?;
+    report.notes.extend(planned);
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
