@@ -119,10 +119,13 @@ impl Surroundings {
         let mut first: Option<&Refused> = None;
         for state in self.states() {
             let state = state?;
-            if !state.missing.is_empty() {
+            let known = lane_of(state, lane);
+            let is_ready = state.missing.is_empty();
+            // One that is loading sends by the lanes that it knows.
+            if !is_ready && (!state.loading || known.is_none()) {
                 continue;
             }
-            let refused = lane_of(state, lane)?.refused.as_ref()?;
+            let refused = known?.refused.as_ref()?;
             let at = |one: &Refused| one.next_probe_at.unwrap_or(Moment::MAX);
             if first.is_none_or(|known| at(refused) < at(known)) {
                 first = Some(refused);

@@ -27,6 +27,8 @@ pub struct PublishedState {
     pub at: Moment,
     /// Why it sends nothing; empty: it sends.
     pub missing: Vec<String>,
+    /// That nothing is missing but that it has not read all that is due soon. It sends what it knows of.
+    pub loading: bool,
     /// What is due before this is in quarantine; `None`: nothing is.
     pub quarantine_before: Option<Moment>,
     /// Its lanes, those with something to report first; of very many not all.

@@ -15,7 +15,7 @@ use super::failure_pause::FailurePause;
 use super::lanes::Lane;
 use super::report::PaceReport;
 use super::{Phase, Reactor};
-use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, PaceScope, Uptime};
+use crate::message::{AttemptToken, MessageId, Moment, Now, PaceDue, PaceId, PaceScope, Uptime};
 use crate::schedule::Backoff;
 
 mod claims;
@@ -76,6 +76,8 @@ pub(super) struct Paces {
     asked: Option<Uptime>,
     /// Claimed messages by the end of their slots. Those that have started or were released stay until then.
     cleared: BTreeSet<(Moment, MessageId)>,
+    /// Claims that were won of messages whose claim before was not over, until their release is recorded.
+    pub(super) beside: BTreeSet<AttemptToken>,
     /// Those whose slots were over before their messages could start.
     unused: BTreeMap<PaceId, Unused>,
     /// The pause after a claim from paces that failed. Other claims do not wait for it.
@@ -91,6 +93,7 @@ impl Paces {
             prewarm_ahead,
             asked: None,
             cleared: BTreeSet::new(),
+            beside: BTreeSet::new(),
             unused: BTreeMap::new(),
             pause: FailurePause::new(failed_retry),
         }

@@ -46,10 +46,15 @@ impl<P: Clone> Reactor<P> {
             Priority::Low | Priority::Normal | Priority::High => own.paced_asks,
         };
         let before = own.ahead_of(priority) + paced;
-        let ahead = self.ahead_max(priority).saturating_sub(all.ahead());
+        let ahead = self.ahead_max(priority).saturating_sub(self.ahead());
         (free + startable)
             .saturating_sub(before)
             .min(self.lanes.share(ahead, before + own.unused))
+    }
+
+    /// How many messages are claimed, or may be, and not started.
+    pub(super) fn ahead(&self) -> usize {
+        self.lanes.load().ahead() + self.paces.beside.len()
     }
 
     /// The least priority that a lane has room for.

@@ -253,6 +253,7 @@ impl<P: Clone> Reactor<P> {
 
     /// A record is written: the message is free again.
     fn settled(&mut self, record: &Record<P>, state: Option<RowState>, sweep: u32, now: Now) {
+        self.paces.beside.remove(&record.token);
         let is_pending = matches!(state, Some(RowState::Pending { .. }));
         let mut returned = None;
         let recheck = match self.busy.get_mut(&record.id) {

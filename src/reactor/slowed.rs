@@ -137,7 +137,12 @@ impl Slowed {
 
     /// The sender is refused, whatever the recipient, as far as this one response shows.
     fn refused(&mut self, parties: &Parties, pause: Duration, now: Uptime) {
-        let cause = match self.known.get(&parties.sender).map(|slow| slow.cause) {
+        let was = self.known.get(&parties.sender);
+        // Throttled, it waits already. If it is refused, that shows again after the wait.
+        if was.is_some_and(|slow| slow.cause == Cause::Throttled && now < slow.until) {
+            return;
+        }
+        let cause = match was.map(|slow| slow.cause) {
             Some(Cause::Refused) => Cause::Refused,
             Some(Cause::Suspected(first)) if first != parties.pair => Cause::Refused,
             _ => Cause::Suspected(parties.pair),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use punctual::message::{MessageId, Moment};
-use punctual::schedule::{PACE_SLACK, STAGGER};
+use punctual::schedule::{LEAD_MAX, PACE_SLACK, STAGGER};
 use uuid::Uuid;
 
 use crate::model::{SENDER, campaign_of};
@@ -86,10 +86,12 @@ impl World {
             let slots: BTreeMap<_, _> = turns.collect();
             // A claim that is a little late has the slot that was open; a forecast of that moment says "now".
             let is_open = slots.values().any(|(_, slot)| *slot <= now);
-            let early = if is_open {
-                micros_of(PACE_SLACK) / 2
-            } else {
-                0
+            // Where a pause ends the claim comes ahead of its end, and a slot that is open by then begins with the claim.
+            let is_paused = self.db.pauses.values().any(|until| *until > now);
+            let early = match (is_open, is_paused) {
+                (true, _) => micros_of(PACE_SLACK) / 2,
+                (false, true) => micros_of(LEAD_MAX),
+                (false, false) => 0,
             };
             let foreseen = Foreseen {
                 at: self.t,

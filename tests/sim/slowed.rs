@@ -71,17 +71,20 @@ impl World {
     /// A daemon hears of it.
     pub(crate) fn hears_slowed(&mut self, slot: usize, token: AttemptToken, outcome: &Outcome) {
         let parties = self.slowed.parties.get(&token);
-        if outcome.slows().is_some()
-            && let Some(key) = parties.and_then(|parties| concerned(parties, outcome))
-        {
-            let Outcome::Throttled { retry_after, .. } = outcome else {
-                return;
-            };
-            let least = self.plan.settings.limits.slowed.gap_least;
-            let wait = least.max(retry_after.unwrap_or_default());
-            self.slowed
-                .heard
-                .insert((slot, key), self.t + micros_of(wait));
+        let Some(key) = parties.and_then(|parties| concerned(parties, outcome)) else {
+            return;
+        };
+        let least = self.plan.settings.limits.slowed.gap_least;
+        match outcome {
+            Outcome::Throttled { retry_after, .. } => {
+                let wait = least.max(retry_after.unwrap_or_default());
+                let until = self.t + micros_of(wait);
+                self.slowed.heard.insert((slot, key), until);
+            }
+            // One refusal holds nothing up, but is kept, and takes the room of another.
+            _ => {
+                self.slowed.heard.entry((slot, key)).or_insert(self.t);
+            }
         }
     }
 

@@ -131,6 +131,30 @@ fn while_every_instance_is_refused_no_impossible_time_is_named() {
 }
 
 #[test]
+fn an_instance_that_is_loading_sends_by_the_lanes_that_it_knows() {
+    let until = |probe| (Outcome::Wait, Some(probe), Some(3_610), Some("breaker"));
+    let beside = |lanes: Vec<PublishedLane>| {
+        move |_: &mut Subject, a: &mut Surroundings| {
+            a.instances = vec![
+                instance(1, vec![refused(-30, 60)]),
+                instance(2, lanes.clone()),
+            ];
+            let second = a.instances[1].state.as_mut().unwrap();
+            second.missing = vec!["the upcoming messages are not loaded".into()];
+            second.loading = true;
+        }
+    };
+    check(beside(vec![]), until(60), Some(SENT), "");
+    check(beside(vec![refused(-20, 30)]), until(30), Some(SENT), "");
+    check(
+        beside(vec![lane()]),
+        (Outcome::Send, Some(10), None, None),
+        None,
+        "",
+    );
+}
+
+#[test]
 fn a_herd_leaves_by_the_instances_that_send_and_since_its_state_was_published() {
     // 1,000 are overdue, and leave at 100 a second.
     let herd = || PublishedLane {

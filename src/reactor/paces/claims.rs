@@ -29,7 +29,7 @@ impl<P: Clone> Reactor<P> {
     /// When a pace may be claimed from, as far as its lane is concerned; `None`: not before something happens.
     fn pace_allowed(&self, due: &PaceDue, now: Now) -> Option<Moment> {
         let Some(lane) = self.lanes.find(&due.lane) else {
-            return (self.lanes.load().ahead() < self.ahead_max).then_some(Moment::MIN);
+            return (self.ahead() < self.ahead_max).then_some(Moment::MIN);
         };
         let allowed = self.next_allowed(lane, now)?;
         let state = &self.lanes[lane];
@@ -219,6 +219,7 @@ impl<P: Clone> Reactor<P> {
             // Its release is written and was not heard of yet.
             busy.recheck = true;
             let reason = "the claim before it was not over";
+            self.paces.beside.insert(judged.token);
             let record = Record::release(id, judged.token, reason);
             self.outgoing.push(None, record);
             return;

@@ -48,6 +48,23 @@ fn at_the_longest_wait_too_each_comes_back_at_a_moment_of_its_own() {
 }
 
 #[test]
+fn one_refusal_does_not_end_the_wait_of_a_throttled_sender() {
+    let mut slowed = Slowed::new(Limits::default().slowed);
+    let parties = Parties::of(&LaneKey::default(), None, "x");
+    let wait = Duration::from_secs(30);
+    slowed.throttled((parties.sender, Scope::Sender), None, Some(wait), at(0));
+    slowed.refused(&parties, Duration::from_secs(1), at(1));
+    let left = slowed.wait(&parties, at(2)).map(|wait| wait.pause);
+    assert_eq!(left, Some(wait - Duration::from_millis(2)));
+    // After the wait it counts.
+    slowed.refused(&parties, Duration::from_secs(1), at(30_000));
+    assert!(matches!(
+        slowed.known[&parties.sender].cause,
+        Cause::Suspected(_)
+    ));
+}
+
+#[test]
 fn a_late_throttle_does_not_shorten_a_refusal() {
     let mut slowed = Slowed::new(Limits::default().slowed);
     let parties = Parties::of(&LaneKey::default(), None, "x");

@@ -34,13 +34,11 @@ impl<P: Clone> Reactor<P> {
         lanes.truncate(LANES_MAX);
         // Without notifications changes are found later, and everything is sent all the same.
         let stops = |missing: &&Missing| **missing != Missing::Channel;
+        let stopping: Vec<_> = missing.iter().filter(stops).collect();
         PublishedState {
             at: now.db,
-            missing: missing
-                .iter()
-                .filter(stops)
-                .map(ToString::to_string)
-                .collect(),
+            missing: stopping.iter().map(ToString::to_string).collect(),
+            loading: stopping == [&Missing::Window],
             quarantine_before: self.quarantine_before,
             lanes,
             slowed: self

@@ -50,10 +50,7 @@ impl World {
         let of_others = |mutant| {
             ![Mutant::ForecastWithoutFacts, Mutant::ForecastWithoutBreaker].contains(&mutant)
         };
-        if std::env::var_os("NOFC").is_some()
-            || self.t < self.forecasts.next_at
-            || self.mutant.is_some_and(of_others)
-        {
+        if self.t < self.forecasts.next_at || self.mutant.is_some_and(of_others) {
             return;
         }
         self.forecasts.next_at = self.t + EVERY;
