@@ -22,7 +22,13 @@ pub struct Uncertain<'a> {
     pub age: Duration,
     /// How many look-ups had a response.
     pub responses: u32,
+    /// Whether a restore has lost that it was not accepted: a later attempt of its part was, and would not have been
+    /// made while this one was uncertain. What a list shows is another message with the same text.
+    pub superseded: bool,
 }
+
+/// Why a list is not searched for what is superseded.
+const SUPERSEDED: &str = "a later attempt was accepted, so this one was not";
 
 /// What the provider responded to a look-up of an uncertain outcome.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,9 @@ impl Uncertain<'_> {
 
     /// Searches the response for the message of this attempt.
     pub fn find(&self, response: Response<'_>, recorded: Recorded<'_>) -> Match {
+        if self.superseded {
+            return Match::NoResponse(SUPERSEDED.to_owned());
+        }
         let (messages, whole) = match response {
             Response::Listed { messages, whole } => (messages, whole),
             Response::Nothing { reason, .. } => return Match::NoResponse(reason.to_owned()),
@@ -130,6 +139,7 @@ impl Uncertain<'_> {
             )
         };
         let (responses, next) = match response {
+            _ if self.superseded => (self.responses, None),
             Response::Listed { .. } => matching::next_query(&found, self.responses, self.age),
             Response::Nothing { pause, .. } => uncounted(pause),
             Response::NotConfigured => uncounted(None),
@@ -168,6 +178,7 @@ mod tests {
             row,
             age: AGE,
             responses: 1,
+            superseded: false,
         };
         let recorded = Recorded {
             sids: &BTreeSet::new(),
@@ -207,6 +218,49 @@ mod tests {
             let got = conclude(None, response);
             assert_eq!((got.responses, got.next), expected, "{response:?}");
             assert_eq!(got.resolution, Resolution::Wait, "{response:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_superseded_is_not_taken_for_another_message_with_its_text() {
+        let sent = SentText {
+            to: "+12025550123".into(),
+            from: None,
+            text: TextKey::of("hello"),
+        };
+        let shown = ProviderMessage {
+            sid: ProviderSid("SM1".into()),
+            to: sent.to.clone(),
+            body: "hello".into(),
+            created: Some(Moment::from_micros(5)),
+            ..ProviderMessage::default()
+        };
+        let listed = Response::Listed {
+            messages: std::slice::from_ref(&shown),
+            whole: true,
+        };
+        let recorded = Recorded {
+            sids: &BTreeSet::new(),
+            rivals: &[],
+        };
+        for (superseded, resolution) in [
+            (false, Resolution::Adopt(shown.sid.clone())),
+            (true, Resolution::Wait),
+        ] {
+            let uncertain = Uncertain {
+                sent: Some(&sent),
+                since: Moment::from_micros(0),
+                row: None,
+                age: AGE,
+                responses: 1,
+                superseded,
+            };
+            let got =
+                uncertain.conclude(listed, recorded, InDoubt::Hold, &Capabilities::SENDS_ONLY);
+            assert_eq!(
+                (got.resolution, got.next.is_none()),
+                (resolution, superseded)
+            );
         }
     }
 

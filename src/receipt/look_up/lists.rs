@@ -40,6 +40,7 @@ impl Queried {
             row: attempt.row.as_ref(),
             age: self.look_up.now.since(self.look_up.asked_since),
             responses: self.look_up.asked,
+            superseded: attempt.superseded,
         })
     }
 

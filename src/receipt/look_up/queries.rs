@@ -184,6 +184,9 @@ fn requests(
     for (n, look_up) in due.iter().enumerate() {
         let lane = &look_up.lane;
         let (has_look_up, knows_ids) = can(lane);
+        if matches!(&look_up.about, LookUpSubject::Uncertain(attempt) if attempt.superseded) {
+            continue;
+        }
         let request = |what| Request {
             lane: lane.clone(),
             what,

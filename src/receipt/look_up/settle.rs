@@ -160,6 +160,7 @@ impl LookUps {
             Resolution::Wait | Resolution::Adopt(_) => None,
         };
         let note = match response {
+            _ if attempt.superseded => concluded.found.note(),
             proof::look_up::Response::NotConfigured => NOT_CONFIGURED.to_owned(),
             proof::look_up::Response::NotQueried => self.why_not_queried(look_up).to_owned(),
             _ => concluded.found.note(),

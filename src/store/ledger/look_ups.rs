@@ -69,6 +69,8 @@ pub struct UncertainAttempt {
     pub sought: Option<SentText>,
     /// The row, if this attempt is the one that left it `unconfirmed`.
     pub row: Option<UnconfirmedRow>,
+    /// Whether a later attempt of its part was recorded from a journal after a restore.
+    pub superseded: bool,
 }
 
 /// Without number and text.
@@ -345,5 +347,6 @@ fn read_uncertain(row: &Row) -> Result<UncertainAttempt, tokio_postgres::Error> 
         since: row.try_get::<_, PgTimestamp>("since")?.0,
         sought: to.zip(text).map(|(to, text)| SentText { to, from, text }),
         row: unconfirmed,
+        superseded: row.try_get("superseded")?,
     })
 }

@@ -24,7 +24,13 @@ impl World {
     pub(super) fn check_order(&self, id: MessageId, part: i16) -> Result<(), Broken> {
         let is_taken = |earlier: i16| {
             let mut taken = self.provider.taken.iter();
+            // What a restore has lost of equal messages is the same for each: it does not matter whose it was.
+            let mut adopted = self
+                .ledger
+                .of(id)
+                .filter(|(_, a)| a.part == earlier && a.sid.is_some());
             taken.any(|taken| taken.message == id && taken.part == earlier)
+                || self.restored && adopted.next().is_some()
         };
         match (0..part).find(|earlier| !is_taken(*earlier)) {
             None => Ok(()),

@@ -479,6 +479,7 @@ fn search(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Sce
             age
         },
         responses: attempt.queries,
+        superseded: scene.ledger.is_superseded_since_a_restore(token),
     };
     let recorded = Recorded {
         sids: &scene.ledger.known_sids(),

@@ -288,7 +288,9 @@ impl Ledger {
         {
             row.status = settled.status();
             row.attempts -= i32::from(!settled.counts);
-            row.next_attempt_at = settled.pause().map(|pause| now + pause);
+            let since = record.finished.unwrap_or(now);
+            let gap = row.next_attempt_at.filter(|_| row.parts_done > 0);
+            row.next_attempt_at = settled.pause().map(|pause| since + pause).or(gap);
         }
     }
 
@@ -470,6 +472,17 @@ impl Ledger {
             a.part == attempt.part
                 && a.number > attempt.number
                 && matches!(a.outcome, None | Some("accepted" | "unknown"))
+        })
+    }
+
+    /// `look_ups_take.sql`: a later attempt of its part is recorded, from a journal.
+    pub(super) fn is_superseded_since_a_restore(&self, token: AttemptToken) -> bool {
+        self.attempts.get(&token).is_some_and(|own| {
+            let is_later = |a: &Attempt| {
+                a.part == own.part && a.number > own.number && a.outcome == Some("accepted")
+            };
+            let mut others = self.of(own.message);
+            own.recovered && own.settled_by.is_none() && others.any(|(_, a)| is_later(a))
         })
     }
 

@@ -32,6 +32,10 @@ select t.token, t.message_id, t.part::smallint, t.outcome, t.provider_sid, t.loo
        t.settled_by is null
          and t.number = (select max(b.number) from punctual.attempts b where b.message_id = t.message_id)
          as holds_row,
+       t.recovered and t.settled_by is null
+         and exists (select from punctual.attempts b
+                      where b.message_id = t.message_id and b.part = t.part and b.number > t.number
+                        and b.outcome = 'accepted') as superseded,
        m.status::text, m.in_doubt::text, m.channel::text,
        -- The row may have been moved to another account since.
        coalesce(t.account, m.account)::text as account,
