@@ -63,6 +63,23 @@ fn no_file_and_no_statement_is_too_long() {
 }
 
 #[test]
+fn every_file_opens_with_what_it_is_for() {
+    let mut broken = Vec::new();
+    for (dir, ending, opening) in [
+        ("src", "rs", "//! "),
+        ("tests", "rs", "//! "),
+        ("src", "sql", "-- "),
+        ("triggers", "sql", "-- "),
+    ] {
+        let mut files = Vec::new();
+        source::collect(&root().join(dir), ending, &mut files);
+        files.retain(|path| !std::fs::read_to_string(path).unwrap().starts_with(opening));
+        broken.extend(files.iter().map(|path| path.display().to_string()));
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
 fn every_file_is_a_module() {
     let broken = orphans::broken(root());
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));

@@ -1,3 +1,5 @@
+//! What instances publish for the live pages of the others, and what of it is new.
+
 use uuid::Uuid;
 
 use super::*;
