@@ -17,11 +17,15 @@ fn settings(text: &str) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     for line in text.lines() {
         let line = line.trim().trim_start_matches("Environment=");
-        let line = line.trim_start_matches('#');
-        let Some((name, value)) = line.split_once(['=', ':']) else {
-            continue;
-        };
+        // Of a list of Render's.
+        let line = line.trim_start_matches("- key: ");
+        let line = line.trim_start_matches('#').trim_start();
+        let (name, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
         let name = name.trim();
+        // A sentence that begins with the name of one.
+        if name.contains(' ') {
+            continue;
+        }
         if ["PUNCTUAL_", "TWILIO_", "DATABASE_URL"]
             .iter()
             .any(|start| name.starts_with(start))
@@ -39,6 +43,9 @@ fn the_files_name_settings_that_there_are() {
         ("deploy/punctual.env", 6),
         ("deploy/compose.yaml", 8),
         ("deploy/fly.toml", 4),
+        ("deploy/kubernetes.yaml", 7),
+        ("deploy/railway.toml", 6),
+        ("deploy/render.yaml", 7),
     ] {
         let found = settings(&read(name));
         assert!(found.len() >= least, "{name}: {found:?}");
