@@ -163,6 +163,7 @@ impl Uncertain<'_> {
 mod tests {
     use super::*;
     use crate::message::Status;
+    use crate::proof::TextKey;
     use crate::proof::matching::ResendReason;
 
     const AGE: Duration = Duration::from_secs(7);
@@ -232,8 +233,11 @@ mod tests {
             sid: ProviderSid("SM1".into()),
             to: sent.to.clone(),
             body: "hello".into(),
-            created: Some(Moment::from_micros(5)),
-            ..ProviderMessage::default()
+            created: Some(Moment::from_micros(0)),
+            status: None,
+            from: None,
+            by_api: true,
+            price: None,
         };
         let listed = Response::Listed {
             messages: std::slice::from_ref(&shown),

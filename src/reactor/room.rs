@@ -47,9 +47,13 @@ impl<P: Clone> Reactor<P> {
         };
         let before = own.ahead_of(priority) + paced;
         let ahead = self.ahead_max(priority).saturating_sub(self.ahead());
-        (free + startable)
-            .saturating_sub(before)
-            .min(self.lanes.share(ahead, before + own.unused))
+        let has_others = own.ahead() > before + own.unused;
+        let share = match self.lanes.share(ahead, before + own.unused) {
+            // A lane that waits with less urgent messages leaves the last place to the others.
+            share if has_others && !self.lanes.is_alone() => share.min(ahead.saturating_sub(1)),
+            share => share,
+        };
+        (free + startable).saturating_sub(before).min(share)
     }
 
     /// How many messages are claimed, or may be, and not started.
