@@ -194,7 +194,7 @@ begin
                                    new.twilio_sid, new.delivered_at) operator(pg_catalog.=) 0
        and is_plain!(new)
        and (is_known!(new)
-            or pg_catalog.concat_ws('/', new.priority, new.in_doubt, new.max_attempts)
+            or pg_catalog.concat(new.priority, '/', new.in_doubt, '/', new.max_attempts)
                operator(pg_catalog.=) pg_catalog.current_setting('punctual.words', true))
        and (new.timezone is null
             or new.timezone::pg_catalog.text operator(pg_catalog.=) pg_catalog.current_setting('punctual.zone', true))

@@ -71,11 +71,11 @@ $$;
 create or replace function punctual.number_text(numbers jsonb, expression text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select format('((%s)::text collate "C")', case when numbers is null or jsonb_typeof(numbers) = 'null' then expression else format(
-    $key$case when (%1$s)::text ~ '[A-Za-z@]' then (%1$s)::text
+    $key$case when (%1$s)::text ~ '[A-Za-z@]' or (%1$s)::text !~ '(?:\d\D*){7}' then (%1$s)::text
       else regexp_replace(regexp_replace(regexp_replace(regexp_replace((%1$s)::text, '\(0\)|[^0-9+]', '', 'g'),
              '^(?:%2$s)', '+'), '^%3$s(?=\d{%4$s,%5$s}$)', '+%3$s'), '^%6$s(?=\d)', '+%3$s') end$key$,
     expression, numbers ->> 'abroad', numbers ->> 'code',
-    (numbers ->> 'longest')::int - length(numbers ->> 'code') + 1, numbers ->> 'longest', coalesce('(?:' || nullif(numbers ->> 'trunk', '') || ')?', '')) end)
+    coalesce(numbers ->> 'usual', numbers ->> 'longest')::int - length(numbers ->> 'code') + 1, numbers ->> 'longest', coalesce('(?:' || nullif(numbers ->> 'trunk', '') || ')?', '')) end)
 $$;
 
 -- A status, or a direction, in the app's word, as its column takes it.
@@ -130,7 +130,8 @@ $$;
 -- The contact with a number, as an expression.
 create or replace function punctual.app_contact_text(described jsonb, names jsonb, expression text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('(select k.%s from %s k where %s = %s order by %sk.%1$s limit 1)', names -> 'contacts' ->> 'id',
+  -- Found before they are sorted: else a number that is in no row has the table walked in the order of its ids.
+  select format('(select k.%s from (select k.* from %s k where %s = %s offset 0) k order by %sk.%1$s limit 1)', names -> 'contacts' ->> 'id',
                 punctual.app_table(described, 'contacts'),
                 punctual.number_text(described -> 'numbers', 'k.' || (names -> 'contacts' ->> 'phone_number')),
                 punctual.number_text(described -> 'numbers', expression),
@@ -155,7 +156,8 @@ begin
       into found, missing
       from unnest(found, numbers) with ordinality as i (id, number, n)
       left join lateral (
-        select c.%3$s as id from %4$s c where i.id is null and %5$s = %6$s order by %7$sc.%3$s limit 1) c on true;
+        select c.%3$s as id from (select c.* from %4$s c where i.id is null and %5$s = %6$s offset 0) c
+         order by %7$sc.%3$s limit 1) c on true;
     exit when missing is null or made = 1;
     -- Locked until the transaction ends, so that two at once make one; in key order, so that they do not deadlock.
     perform pg_advisory_xact_lock(k)
@@ -417,9 +419,9 @@ begin
     elsif it.is_generated then
       wrong := wrong || format('column %s of %s is generated, so it cannot be written: app.%s.columns.%s = "" leaves it out',
                                it.col, it.tab, it.part, it.name);
-    elsif not (case it.type when 'any' then true when 'word' then it.category in ('S', 'E') when 'text' then it.category = 'S'
+    elsif not (case it.type when 'any' then true when 'word' then it.category in ('S', 'E') when 'text' then it.category = 'S' and it.its_type <> 'bpchar'
                             when 'jsonb' then it.its_type in ('json', 'jsonb') when 'uuid' then it.its_type = 'uuid' or it.category = 'S'
-                            when 'int' then it.its_type in ('int2', 'int4', 'int8') else it.its_type = it.type end) then
+                            when 'int' then it.its_type in ('int4', 'int8') or it.its_type = 'int2' and it.name = 'attempt_count' else it.its_type = it.type end) then
       wrong := wrong || format('column %s of %s is %s and must be %s: name another one in app.%s.columns.%s, or "" to leave it out',
                                it.col, it.tab, it.found, case it.type when 'word' then 'text or an enum' else it.type end, it.part, it.name);
     end if;

@@ -117,7 +117,7 @@ begin
         select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
           from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
          where r.fault is not null;
-        words := (select concat_ws('/', n.priority, n.in_doubt, n.max_attempts)
+        words := (select concat(n.priority, '/', n.in_doubt, '/', n.max_attempts)
                     from new_rows n where not is_known!(n) limit 1);
         zone := (select n.timezone from new_rows n where n.status = 'pending' and n.timezone is not null limit 1);
       end if;

@@ -15,6 +15,8 @@ pub struct DialPlan {
     trunk: String,
     /// The most digits of a number without these.
     longest: u16,
+    /// The digits of a common mobile number without these.
+    usual: u16,
 }
 
 impl DialPlan {
@@ -28,8 +30,15 @@ impl DialPlan {
             abroad: abroad.split_whitespace().collect(),
             trunk: known.national_prefix().unwrap_or_default().to_owned(),
             longest: longest(known),
+            usual: usual(known).unwrap_or_else(|| longest(known)),
         })
     }
+}
+
+/// Of the example that the data has.
+fn usual(known: &Metadata) -> Option<u16> {
+    let example = known.descriptors().mobile()?.example()?;
+    u16::try_from(example.len()).ok()
 }
 
 /// Of numbers that may be texted or called.
@@ -46,19 +55,21 @@ mod tests {
 
     #[test]
     fn a_country_has_its_code_and_what_is_dialled_before_numbers() {
-        let check = |country, code: &str, abroad: &str, trunk: &str, longest| {
+        let check = |country, code: &str, abroad: &str, trunk: &str, (usual, longest)| {
             let expected = DialPlan {
                 code: code.to_owned(),
                 abroad: abroad.to_owned(),
                 trunk: trunk.to_owned(),
                 longest,
+                usual,
             };
             assert_eq!(DialPlan::of(country), Some(expected), "{country}");
         };
-        check("US", "1", "011", "1", 10);
-        check("GB", "44", "00", "0", 10);
-        check("JP", "81", "010", "0", 10);
-        check("IT", "39", "00", "", 12);
+        check("US", "1", "011", "1", (10, 10));
+        check("GB", "44", "00", "0", (10, 10));
+        check("JP", "81", "010", "0", (10, 10));
+        check("IT", "39", "00", "", (10, 12));
+        check("DE", "49", "00", "0", (11, 15));
         for none in ["", "us", "XX", "001", "USA"] {
             let plan = DialPlan::of(none);
             assert!(none == "001" || plan.is_none(), "{none}: {plan:?}");

@@ -385,18 +385,23 @@ async fn a_number_is_the_same_in_every_form() {
     let world = World::new().await;
     for region in [
         "US", "CA", "GB", "DE", "FR", "IT", "RU", "BR", "IN", "JP", "AU", "ES", "NL", "PL", "KR",
-        "ZA", "NG", "HU", "CH", "SE",
+        "ZA", "NG", "HU", "CH", "SE", "AT", "IL", "ID",
     ] {
         let plan = DialPlan::of(region).unwrap();
         let id: country::Id = region.parse().unwrap();
         let known = phonenumber::metadata::DATABASE.by_id(region).unwrap();
         let all = known.descriptors();
-        for example in [all.mobile(), all.fixed_line()].into_iter().flatten() {
-            let example = example.example().unwrap();
+        let mobile = all.mobile().and_then(|kind| kind.example());
+        let fixed = all.fixed_line().and_then(|kind| kind.example());
+        for example in [mobile, fixed].into_iter().flatten() {
             let number: PhoneNumber = phonenumber::parse(Some(id), example).unwrap();
             let form = |mode| number.format().mode(mode).to_string();
             let wanted = form(Mode::E164);
+            // Without the sign only mobile numbers are sure to be told from ones without the code.
+            let bare = wanted.trim_start_matches('+').to_owned();
+            let is_mobile = Some(example) == mobile;
             for written in [
+                if is_mobile { bare } else { wanted.clone() },
                 wanted.clone(),
                 form(Mode::National),
                 form(Mode::International),
@@ -412,6 +417,19 @@ async fn a_number_is_the_same_in_every_form() {
         }
     }
     let (us, gb) = (DialPlan::of("US").unwrap(), DialPlan::of("GB").unwrap());
+    for (plan, one, other) in [
+        (&us, "12345", "2345"),
+        (&us, "3105550100", "3105550101"),
+        (&us, "+13105550100", "+443105550100"),
+        (&gb, "07911123456", "07911123457"),
+        (&gb, "-", "?"),
+    ] {
+        let (one, other) = (
+            key(&world.user, plan, one).await,
+            key(&world.user, plan, other).await,
+        );
+        assert_ne!(one, other);
+    }
     for (plan, written, wanted) in [
         (&us, "13105550100", "+13105550100"),
         (&us, "011 44 7911 123456", "+447911123456"),

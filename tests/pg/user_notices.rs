@@ -88,11 +88,35 @@ async fn a_user_is_notified_once_of_each_outcome_and_nobody_while_it_is_off() {
     .await;
     let id = send(&world, &store, &user).await;
     store.write_back(10).await.unwrap();
+    let number: String = one(
+        &world.unseen,
+        &format!("select to_number::text from scheduled_messages where id = '{id}'"),
+    )
+    .await;
     let sent = "select string_agg(concat_ws(' ', payload, event, topic, private), ', ') from realtime.sent";
     assert_eq!(
         one::<String>(&world.unseen, sent).await,
-        format!("{{\"message_id\": \"{id}\"}} sms_sent user:{USER} t")
+        format!(
+            "{{\"message_id\": \"{id}\", \"phone_number\": \"{number}\"}} sms_sent user:{USER} t"
+        )
     );
+    // Somebody else's function is not called with the rights of the one that notifies.
+    run(
+        &world.unseen,
+        "create role stranger_of_realtime; alter function realtime.send(jsonb, text, text, boolean) owner to stranger_of_realtime",
+    )
+    .await;
+    send(&world, &store, &user).await;
+    store.write_back(10).await.unwrap();
+    let sends = "select count(*) from realtime.sent";
+    assert_eq!(one::<i64>(&world.unseen, sends).await, 1);
+    heard(&mut hears).await;
+    run(
+        &world.unseen,
+        "alter function realtime.send(jsonb, text, text, boolean) owner to current_user;
+         drop role stranger_of_realtime",
+    )
+    .await;
     run(
         &world.unseen,
         "alter table realtime.sent add check (topic = '')  not valid",

@@ -52,6 +52,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261203110001_user_notices",
     "20261205100000_drafts",
     "20261205110000_planner",
+    "20261205120000_sent_record_rights",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

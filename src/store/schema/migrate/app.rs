@@ -45,9 +45,12 @@ pub(super) async fn map(
     {
         call(client, &mapping(app)).await?;
         done.push("sent messages are written as [app] describes it".to_owned());
-    }
-    if definition(client).await?.is_none() {
-        return Ok(done);
+    } else {
+        // The functions are of the tables and of the program that were there when they were made.
+        match definition(client).await? {
+            Some(known) => call(client, &renewed(&known)).await?,
+            None => return Ok(done),
+        }
     }
     let indexes = sql!("../sql/app_indexes.sql").text();
     sources::indexes(client, indexes, progress).await?;
@@ -59,6 +62,14 @@ pub(super) fn mapping(app: &AppTables) -> String {
     format!(
         "select punctual.map_app({}::jsonb)",
         sources::literal(&app.described())
+    )
+}
+
+/// The statement that makes the functions of this description again.
+fn renewed(known: &Value) -> String {
+    format!(
+        "select punctual.map_app({}::jsonb)",
+        sources::literal(&known.to_string())
     )
 }
 
