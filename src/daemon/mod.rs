@@ -173,8 +173,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         limits: &limits.daemon,
     };
     let (servers, mut questions, handler) = http.serve(&store, &clock, &metrics, input_tx.clone());
-    let mut tasks = Tasks::default();
-    let outcomes = Arc::new(OutcomeLog::default());
+    let (mut tasks, outcomes) = (Tasks::default(), Arc::new(OutcomeLog::default()));
     tasks.spawn("log sums", log_sums::keep(Arc::clone(&outcomes)));
     let start = Start {
         dsn: &parts.dsn,
@@ -217,11 +216,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::Context::new(&dispatch, &input_tx, &wakers, parts.planning);
-    spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
-    if let Some(writer) = parts.writer {
-        let on = writer::Context::new(writer, &dispatch, &wakers);
-        tasks.spawn("writer", writer::keep(on, stop.clone()));
-    }
+    let writer = writer::Context::of(parts.writer, &dispatch, &wakers);
+    spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), writer, &stop);
 
     let mut reactor = reactor(parts.settings, &dispatch);
     let (quarantined_tx, quarantined) = watch::channel(None);
@@ -284,10 +280,14 @@ fn spawn_maintenance(
     tasks: &mut Tasks,
     chores: chores::Context,
     look_ups: LookUps,
+    writer: Option<writer::Context>,
     stop: &CancellationToken,
 ) {
     tasks.spawn("chores", chores::keep(chores, stop.clone()));
     tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
+    if let Some(writer) = writer {
+        tasks.spawn("writer", writer::keep(writer, stop.clone()));
+    }
 }
 
 /// What forecasts assume until an instance has published its rules.

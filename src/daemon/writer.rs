@@ -67,12 +67,12 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
 }
 
 impl Context {
-    pub(super) fn new(writer: Writer, dispatch: &Dispatch, wakers: &Wakers) -> Self {
-        Self {
+    pub(super) fn of(writer: Option<Writer>, dispatch: &Dispatch, wakers: &Wakers) -> Option<Self> {
+        writer.map(|writer| Self {
             writer,
             dispatch: dispatch.clone(),
             wake: Arc::clone(&wakers.drafts),
-        }
+        })
     }
 
     fn limits(&self) -> &WriterLimits {

@@ -131,8 +131,8 @@ impl Store {
         const STEP: &str = "putting a text into its message";
         let mut client = self.client().await?;
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-        let begin = prepared(&tx, ACT_BEGIN, STEP).await?;
-        let begun = tx.query_one(&begin, &[&WHO]).await;
+        let act = prepared(&tx, ACT_BEGIN, STEP).await?;
+        let begun = tx.query_one(&act, &[&WHO]).await;
         begun.map_err(StoreError::at(STEP))?;
         let put = prepared(&tx, PUT, STEP).await?;
         let (id, metadata) = (draft.message.0, spent.metadata("llm"));

@@ -26,8 +26,8 @@ fn a_title_is_data_in_a_message_of_its_own() {
         assert!(!brief.title.chars().any(char::is_control), "{title}");
         let body: Value = serde_json::from_str(&request.body("m")).unwrap();
         let messages = body["messages"].as_array().unwrap();
-        let roles: Vec<_> = messages.iter().map(|message| &message["role"]).collect();
-        assert_eq!(roles, ["system", "user"]);
+        let of: Vec<_> = messages.iter().map(|message| &message["role"]).collect();
+        assert_eq!(of, ["system", "user"]);
         assert_eq!(messages[1]["content"], request.user);
         assert_eq!(body["stream"], false);
     }

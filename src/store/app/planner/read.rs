@@ -94,8 +94,8 @@ pub(super) async fn counts(
                 row.try_get::<_, i64>("waiting")?,
             ))
         };
-        let (user, used, waiting): (Uuid, _, _) = read().map_err(StoreError::unreadable(STEP))?;
-        left.entry(user).and_modify(|left| *left -= used + waiting);
+        let (user, sent, waiting): (Uuid, _, _) = read().map_err(StoreError::unreadable(STEP))?;
+        left.entry(user).and_modify(|left| *left -= sent + waiting);
     }
     Ok(left)
 }

@@ -75,10 +75,11 @@ pub(super) async fn follow(
 /// All statements that follow one, in the order in which they are run.
 pub(super) fn print(source: &SourceTable, text: &mut String) {
     let name = literal(&source.name);
-    let records = (1..=source.records())
-        .map(|nth| format!("select punctual.follow_record({name}, {nth});\n"))
-        .collect::<String>();
+    let mut records = String::new();
     // Writing to a String cannot fail.
+    for nth in 1..=source.records() {
+        let _ = writeln!(records, "select punctual.follow_record({name}, {nth});");
+    }
     let _ = writeln!(
         text,
         "-- the source {0}\n\n{1};\n\n{2};\n\nselect punctual.follow_numbers({name});\n{records}\
