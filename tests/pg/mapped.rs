@@ -86,6 +86,39 @@ async fn retry(store: &Store) -> Result<usize, StoreError> {
     Ok(went)
 }
 
+/// What `doctor` says of tables that are written as they are described, and after the app has changed one.
+async fn doctor_shows(world: &World) {
+    let level = async |what: &str, described: bool| {
+        let found = doctor::app(&world.unseen, Some(described)).await;
+        let one = found.iter().find(|one| one.what == what).unwrap();
+        format!("{:?} {}", one.level, one.found)
+    };
+    let shown = level("app mapping", true).await;
+    assert!(
+        shown.starts_with("Ok messages → texts (body → content, ")
+            && shown.contains("conversations → threads (contact_id → person, "),
+        "{shown}"
+    );
+    assert!(level("app indexes", true).await.starts_with("Ok"));
+    assert!(level("app settings", true).await.starts_with("Ok"));
+    assert!(level("app settings", false).await.starts_with("Warn"));
+    run(
+        &world.unseen,
+        "alter table texts rename column content to words",
+    )
+    .await;
+    let broken = level("app mapping", true).await;
+    assert!(
+        broken.starts_with("Bad the table public.texts has no column content"),
+        "{broken}"
+    );
+    run(
+        &world.unseen,
+        "alter table texts rename column words to content",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn what_waited_is_written_once_the_tables_are_described() {
     let world = World::new().await;
@@ -158,35 +191,7 @@ async fn what_waited_is_written_once_the_tables_are_described() {
         "{other}"
     );
 
-    let level = async |what: &str, described: bool| {
-        let found = doctor::app(&world.unseen, Some(described)).await;
-        let one = found.iter().find(|one| one.what == what).unwrap();
-        format!("{:?} {}", one.level, one.found)
-    };
-    let shown = level("app mapping", true).await;
-    assert!(
-        shown.starts_with("Ok messages → texts (body → content, ")
-            && shown.contains("conversations → threads (contact_id → person, "),
-        "{shown}"
-    );
-    assert!(level("app indexes", true).await.starts_with("Ok"));
-    assert!(level("app settings", true).await.starts_with("Ok"));
-    assert!(level("app settings", false).await.starts_with("Warn"));
-    run(
-        &world.unseen,
-        "alter table texts rename column content to words",
-    )
-    .await;
-    let broken = level("app mapping", true).await;
-    assert!(
-        broken.starts_with("Bad the table public.texts has no column content"),
-        "{broken}"
-    );
-    run(
-        &world.unseen,
-        "alter table texts rename column words to content",
-    )
-    .await;
+    doctor_shows(&world).await;
 
     // What is forgotten is forgotten there too.
     run(&world.user, "delete from scheduled_messages").await;

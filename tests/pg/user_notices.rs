@@ -72,9 +72,9 @@ async fn a_user_is_notified_once_of_each_outcome_and_nobody_while_it_is_off() {
     let id = send(&world, &store, &user).await;
     becomes(id, "failed").await;
     for what in ["sms_sent", "sms_failed"] {
-        let heard = heard(&mut hears).await;
-        assert_eq!(heard["payload"]["message_id"], id.to_string());
-        assert_eq!(heard["event"], what);
+        let notice = heard(&mut hears).await;
+        assert_eq!(notice["payload"]["message_id"], id.to_string());
+        assert_eq!(notice["event"], what);
     }
     assert_eq!(store.write_back(10).await.unwrap(), 0);
 
