@@ -66,7 +66,7 @@ begin
       from (select unknown!(n) as unknown from new_rows n where not is_known!(n)) f
      where f.unknown is not null
      limit 1;
-  exception when undefined_column then
+  exception when undefined_column or datatype_mismatch then
     unknown := null;
   end;
   if unknown is not null then
@@ -166,7 +166,8 @@ begin
     if not is_known!(new) then
       unknown := unknown!(new);
     end if;
-  exception when undefined_column then
+  -- The app has dropped a column, or altered its type since this session first wrote.
+  exception when undefined_column or datatype_mismatch then
     return new;
   end;
   if unknown is not null then

@@ -402,7 +402,7 @@ async fn a_number_is_the_same_in_every_form() {
             let number: PhoneNumber = phonenumber::parse(Some(id), example).unwrap();
             let form = |mode| number.format().mode(mode).to_string();
             let wanted = form(Mode::E164);
-            // Without the sign only mobile numbers are sure to be told from ones without the code.
+            // Without the sign only mobile numbers are sure to differ from ones without the code.
             let bare = wanted.trim_start_matches('+').to_owned();
             let is_mobile = Some(example) == mobile;
             for written in [

@@ -86,7 +86,8 @@ impl World {
             let slots: BTreeMap<_, _> = turns.collect();
             // A claim that is a little late has the slot that was open; a forecast of that moment says "now".
             let is_open = slots.values().any(|(_, slot)| *slot <= now);
-            // Where a pause ends the claim comes ahead of its end, and a slot that is open by then begins with the claim.
+            // Where a pause ends the claim comes ahead of its end, and a slot that is open by then begins with the
+            // claim.
             let is_paused = self.db.pauses.values().any(|until| *until > now);
             let early = match (is_open, is_paused) {
                 (true, _) => micros_of(PACE_SLACK) / 2,

@@ -330,19 +330,14 @@ fn read_uncertain(row: &Row) -> Result<UncertainAttempt, tokio_postgres::Error> 
     let to: Option<String> = row.try_get("lookup_to")?;
     let text = text_key(row.try_get("lookup_text")?);
     let from = row.try_get("lookup_from")?;
-    let holds_row: Option<bool> = row.try_get("holds_row")?;
+    let policy: Option<&str> = row.try_get("in_doubt")?;
+    let holds_row = row.try_get::<_, Option<bool>>("holds_row")? == Some(true);
     let status: Option<&str> = row.try_get("status")?;
-    let unconfirmed = match status {
-        Some(status) if holds_row == Some(true) => {
-            let policy: Option<&str> = row.try_get("in_doubt")?;
-            Some(UnconfirmedRow {
-                status: status.parse().ok(),
-                // An unknown policy of the app's permits nothing.
-                policy: policy.map(|word| word.parse().unwrap_or_default()),
-            })
-        }
-        _ => None,
-    };
+    let unconfirmed = status.filter(|_| holds_row).map(|status| UnconfirmedRow {
+        status: status.parse().ok(),
+        // An unknown policy of the app's permits nothing.
+        policy: policy.map(|word| word.parse().unwrap_or_default()),
+    });
     Ok(UncertainAttempt {
         since: row.try_get::<_, PgTimestamp>("since")?.0,
         sought: to.zip(text).map(|(to, text)| SentText { to, from, text }),

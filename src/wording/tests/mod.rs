@@ -1,3 +1,5 @@
+//! The request for a text, and what is made of the answer.
+
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What a text costs, and what it may cost at most.
+
 use super::*;
 
 #[test]

@@ -173,3 +173,41 @@ fn a_locked_message_is_claimed_again_after_a_pause_that_grows() {
     world.run_until(at(5 * SECOND));
     assert_eq!(world.in_flight, [id(FIRST)]);
 }
+
+/// A message is claimed again while the record of its claim before is on its way: the second claim is released, and
+/// counts as ahead until that is recorded.
+#[test]
+fn a_claim_beside_another_of_its_message_counts_until_its_release_is_recorded() {
+    let mut world = World::new(settings(8), paced(1));
+    world.run_until(at(SECOND));
+    world.takes_no_records = true;
+    world.answer(id(FIRST), accepted());
+    // As far as the database is concerned the message waits again.
+    let pace = PaceId(Uuid::from_u128(1));
+    let now = world.now.db;
+    world.paces = Paces {
+        is_silent: true,
+        ..Paces::default()
+    };
+    world.handle(Input::PacesLoaded(vec![world.paces.due(now)]));
+    world.run_until(now + 2 * SECOND);
+    assert!(world.reactor.paces.is_asking());
+    let row = world.rows.get_mut(&id(FIRST)).expect("it is there");
+    (row.status, row.due) = (Status::Pending, now);
+    let ask = PaceRequest {
+        pace,
+        token: AttemptToken::fresh(),
+        slack: PACE_SLACK,
+    };
+    let won = world.paces.win(&mut world.rows, ask, world.now.db);
+    let won = PacedResponse::Won(Box::new(won.expect("it can be claimed")));
+    world.handle(Input::PacesClaimed {
+        answers: vec![(pace, won)],
+        took: None,
+    });
+    assert_eq!(world.reactor.ahead(), 1);
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.run_until(now + 4 * SECOND);
+    assert_eq!(world.reactor.ahead(), 0);
+}
