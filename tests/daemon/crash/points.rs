@@ -158,7 +158,12 @@ async fn check(kind: Kind) -> Verdict {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_named_point_doubles_and_loses_nothing() {
     let mut all = Verdict::default();
-    let worlds = Kind::all().into_iter().map(check);
+    // All of them at once are more than a small machine can do beside other tests.
+    let kinds = match std::env::var("PUNCTUAL_KILLS") {
+        Ok(_) => Kind::all(),
+        Err(_) => Kind::some(),
+    };
+    let worlds = kinds.into_iter().map(check);
     for verdict in futures_util::future::join_all(worlds).await {
         all.and(&verdict);
     }

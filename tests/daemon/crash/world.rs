@@ -46,6 +46,13 @@ impl Kind {
         };
         kinds.chain([by_the_list]).collect()
     }
+
+    /// Of these, ones in which each of the three differs.
+    pub(crate) fn some() -> Vec<Self> {
+        let mut kinds = Self::all();
+        kinds.retain(|kind| !kind.callbacks || kind.journal == (kind.instances == 1));
+        kinds
+    }
 }
 
 /// One instance's place: what stays when its process dies.
