@@ -81,9 +81,11 @@ async fn two_share_the_messages_and_claim_each_once() {
     }
     one.stop().await;
     other.stop().await;
+    // On a busy machine a claim may be returned, because its pauses were read too long ago.
     let claims = "select a.message_id::text, a.instance::text,
                          (extract(epoch from a.claimed_at - m.scheduled_at) * 1000000)::bigint
-                    from punctual.attempts a join scheduled_messages m on m.id = a.message_id";
+                    from punctual.attempts a join scheduled_messages m on m.id = a.message_id
+                   where a.outcome <> 'returned'";
     let claims = world.app.query(claims, &[]).await.unwrap();
     assert_eq!(claims.len(), 60);
     for claim in &claims {
