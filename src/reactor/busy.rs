@@ -84,7 +84,11 @@ pub(super) enum Phase<P> {
         pausable: Pausable,
     },
     /// On its way to the provider.
-    Sending { payload: P },
+    Sending {
+        payload: P,
+        /// Its request was not to begin later.
+        start_before: Uptime,
+    },
     /// Ended, and not recorded yet. `started`: whether its request began.
     Recording { started: bool },
 }

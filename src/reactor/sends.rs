@@ -13,6 +13,10 @@ use crate::message::{AttemptToken, MessageId, Moment, Now, Priority, RowState};
 use crate::settle::Record;
 use crate::settle::{Next, SendResult, Settlement, Wait};
 
+/// Why a claim is released.
+const BEGUN_TOO_LATE: &str =
+    "the lease, or the latest read of the pauses, was too old to begin the request";
+
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
     fn may_start(&self, now: Now) -> bool {
@@ -85,6 +89,7 @@ impl<P: Clone> Reactor<P> {
         let payload = payload.clone();
         busy.phase = Phase::Sending {
             payload: payload.clone(),
+            start_before,
         };
         self.lanes.note(busy.lane, Load::started);
         self.slowed.started(&parties, token);
@@ -157,7 +162,11 @@ impl<P: Clone> Reactor<P> {
         let Some(busy) = self.busy.get_mut(&id) else {
             return;
         };
-        let Phase::Sending { payload } = &busy.phase else {
+        let Phase::Sending {
+            payload,
+            start_before,
+        } = &busy.phase
+        else {
             return;
         };
         let Some(tries) = busy.tries else {
@@ -166,6 +175,8 @@ impl<P: Clone> Reactor<P> {
         let payload = payload.clone();
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         let has_begun = answer.started.is_some();
+        // This machine was too slow to begin it in time. That says nothing about the provider, so nothing is waited for.
+        let was_late = !has_begun && now.up > *start_before;
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         let (part, parties) = (busy.part, busy.parties);
@@ -182,8 +193,12 @@ impl<P: Clone> Reactor<P> {
             self.lateness.note(started.since(wanted_at));
         }
         let waits = self.slowed.wait(&parties, now.up);
-        let settlement = Settlement::of(answer.clone(), id, tries)
-            .no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause));
+        let settlement = if was_late {
+            Settlement::returned(BEGUN_TOO_LATE)
+        } else {
+            Settlement::of(answer.clone(), id, tries)
+                .no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause))
+        };
         self.log_response(id, answer, &settlement, lateness, (tries.number, part));
         let record = Record {
             id,

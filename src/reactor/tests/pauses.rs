@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::world::{Claims, Row, World, id};
 use super::{accepted, settings};
 use crate::message::{
-    Channel, LaneKey, MessageId, Moment, Pausable, Pause, PauseKey, PauseScope, RowState, Status,
+    Channel, LaneKey, MessageId, Moment, Outcome, Pausable, Pause, PauseKey, PauseScope, RowState,
+    Status,
 };
 use crate::reactor::Input;
+use crate::settle::SendResult;
 
 fn at(ms: u64) -> Moment {
     super::at(Duration::from_millis(ms))
@@ -275,4 +277,27 @@ fn of_two_in_one_claim_one_starts_in_time_if_the_other_is_released_at_once() {
     world.pauses.is_slow = true;
     world.run_until(at(1_000));
     assert_eq!(world.in_flight, [id(1)]);
+}
+
+/// The machine was too slow to begin the request. That says nothing about the provider, whose pauses grow.
+#[test]
+fn what_could_not_begin_in_time_is_tried_again_at_once_however_often() {
+    let mut world = World::new(settings(8), [Row::due(0, at(1_000))]);
+    world.run_until(at(1_000));
+    for _ in 0..6 {
+        let id = world.in_flight.pop().expect("it is tried again");
+        let late = 2 * world.reactor.settings.limits.pauses.max_age;
+        world.now.db = world.now.db + late;
+        world.now.up = world.now.up + late;
+        let answer = SendResult {
+            outcome: Outcome::Unsent {
+                reason: "too late".into(),
+            },
+            started: None,
+            finished: world.now.db,
+        };
+        world.handle(Input::Sent { id, answer });
+        world.run_until(world.now.db + Duration::from_millis(100));
+    }
+    assert_eq!(world.in_flight, [id(0)]);
 }
