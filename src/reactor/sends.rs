@@ -175,7 +175,7 @@ impl<P: Clone> Reactor<P> {
         let payload = payload.clone();
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         let has_begun = answer.started.is_some();
-        // This machine was too slow to begin it in time. That says nothing about the provider, so nothing is waited for.
+        // This machine was too slow to begin it in time. That says nothing about the provider: nothing is waited for.
         let was_late = !has_begun && now.up > *start_before;
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);

@@ -128,10 +128,11 @@ async fn suspended_past_its_lease_it_sends_nothing_it_held_and_proof_still_count
     ]);
     let mut holder = world.db.client().await;
     let daemon = world.daemon().await;
+    // One after the other, so that each has the answer that is meant for it.
     let accepted = world.insert("accepted", 200).await;
-    let silent = world.insert("silent", 201).await;
-    let held = world.insert("held", 202).await;
     asked(&world.phone, 1).await;
+    let silent = world.insert("silent", 200).await;
+    let held = world.insert("held", 400).await;
     // Nobody can record what comes of it while its row is held.
     let tx = holder.transaction().await.unwrap();
     let lock = "select from scheduled_messages where id = $1 for update";

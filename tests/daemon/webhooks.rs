@@ -188,6 +188,10 @@ async fn a_slow_endpoint_delays_no_other_host() {
     let slow = StandIn::start(vec![slow; 300]).await;
     let slow_url = slow.url().replace("127.0.0.1", "localhost");
     let fast = StandIn::start([]).await;
+    // A host that is the only one may have all requests: these know of the other one before that.
+    for world in [&busy, &calm] {
+        insert(world, &format!("{}/later", fast.url()), 600_000.0).await;
+    }
     let _daemons = (busy.daemon().await, calm.daemon().await);
     for _ in 0..200 {
         insert(&busy, &format!("{slow_url}/slow"), 500.0).await;
