@@ -29,7 +29,7 @@ use crate::provider::webhook::{Webhook, WebhookConfig};
 use crate::provider::webpush::{WebPush, WebPushConfig};
 use crate::provider::{Callbacks, Providers};
 use crate::reactor::Settings;
-use crate::store::{InAppMessages, PushSubscriptions};
+use crate::store::{InAppMessages, PushSubscriptions, TrackingLinks};
 
 /// Run the daemon until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -152,15 +152,14 @@ fn endpoint(tcp: TcpListener, config: &Config) -> anyhow::Result<Endpoint> {
     Ok(endpoint)
 }
 
-/// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL.
+/// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL. Beside them are tracking
+/// links.
 async fn callbacks(config: &Config) -> anyhow::Result<Option<CallbackParts>> {
-    let Some(public_url) = &config.http.public_url else {
-        return Ok(None);
-    };
     let callbacks: Vec<Arc<dyn Callbacks>> = config
         .each_provider()
         .filter_map(|(account, provider)| match provider {
             ProviderChoice::Twilio(twilio) => {
+                let public_url = config.http.public_url.as_ref()?;
                 let token = twilio.auth_token.clone();
                 let of = TwilioCallbacks::of_account(account, public_url, token);
                 Some(Arc::new(of) as Arc<dyn Callbacks>)
@@ -168,7 +167,11 @@ async fn callbacks(config: &Config) -> anyhow::Result<Option<CallbackParts>> {
             _ => None,
         })
         .collect();
-    if callbacks.is_empty() {
+    let links = match &config.http.link_url {
+        Some(_) => Some(TrackingLinks::of(&config.database.dsn()?)),
+        None => None,
+    };
+    if callbacks.is_empty() && links.is_none() {
         return Ok(None);
     }
     let listener = match config.http.webhook_addr {
@@ -177,6 +180,7 @@ async fn callbacks(config: &Config) -> anyhow::Result<Option<CallbackParts>> {
     };
     Ok(Some(CallbackParts {
         callbacks,
+        links,
         listener,
     }))
 }

@@ -127,7 +127,7 @@ pub enum Problem {
     /// An address for callbacks without the URL that Twilio would call.
     #[error(
         "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL, so Twilio has no URL for \
-         callbacks: set both or neither"
+         callbacks: set both or neither; or set PUNCTUAL_LINK_URL too, if it is for tracking links"
     )]
     CallbacksWithoutUrl,
     /// See [`Config::lease`](super::Config::lease).

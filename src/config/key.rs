@@ -49,6 +49,7 @@ settings! {
     HTTP_ADDR      Plain   "PUNCTUAL_HTTP_ADDR"      "http_addr";
     WEBHOOK_ADDR   Plain   "PUNCTUAL_WEBHOOK_ADDR"   "webhook_addr";
     PUBLIC_URL     Private "PUNCTUAL_PUBLIC_URL"     "public_url";
+    LINK_URL       Private "PUNCTUAL_LINK_URL"       "link_url";
     DEBUG_TOKEN    Secret  "PUNCTUAL_DEBUG_TOKEN"    "debug_token";
     OPERATOR_TOKEN Secret  "PUNCTUAL_OPERATOR_TOKEN" "operator_token";
     PROVIDER       Plain   "PUNCTUAL_PROVIDER"       "provider";

@@ -137,12 +137,22 @@ pub struct HttpSettings {
     pub webhook_addr: Option<SocketAddr>,
     /// The URL at which the provider reaches the daemon; `None`: no callbacks are requested.
     pub public_url: Option<Url>,
+    /// The URL at which tracking links are served; `None`: they are not, and texts get none.
+    pub link_url: Option<Url>,
     /// The token for `/debug`, `/metrics` and the page; `None`: the daemon makes one.
     pub debug_token: Option<SecretString>,
     /// The token for actions; valid for all of the above too.
     pub operator_token: Option<SecretString>,
     /// Where the daemon's socket is, and the tokens it makes.
     pub runtime: RuntimeDir,
+}
+
+impl HttpSettings {
+    /// The URL of tracking links without a slash at the end.
+    pub fn link_url(&self) -> Option<String> {
+        let url = self.link_url.as_ref()?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
 }
 
 /// How commands reach a running daemon.
@@ -315,7 +325,9 @@ fn http_of(raw: &mut Raw, state_dir: Option<PathBuf>, sources: &Sources) -> Http
     let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
     let webhook_addr = raw.get(&key::WEBHOOK_ADDR, values::address);
     let public_url = raw.get(&key::PUBLIC_URL, values::public_url);
-    if webhook_addr.is_some() && !raw.is_given(&key::PUBLIC_URL) {
+    let link_url = raw.get(&key::LINK_URL, values::base_url);
+    let has_use = raw.is_given(&key::PUBLIC_URL) || raw.is_given(&key::LINK_URL);
+    if webhook_addr.is_some() && !has_use {
         raw.problem(Problem::CallbacksWithoutUrl);
     }
     let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
@@ -329,6 +341,7 @@ fn http_of(raw: &mut Raw, state_dir: Option<PathBuf>, sources: &Sources) -> Http
         addr,
         webhook_addr,
         public_url,
+        link_url,
         debug_token,
         operator_token,
         runtime: runtime_dir(state_dir, sources, addr),

@@ -47,6 +47,7 @@ impl Config {
             part_gap: self.part_gap,
             validate: self.validate,
             webhook_urls: self.webhook_urls(),
+            link_url: self.http.link_url(),
             retention: self.retention,
         }
     }

@@ -28,6 +28,8 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    link_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     debug_token: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     operator_token: Option<&'static str>,
@@ -162,6 +164,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         http_addr: config.http.addr.to_string(),
         webhook_addr: config.http.webhook_addr.map(|addr| addr.to_string()),
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),
+        link_url: config.http.link_url(),
         debug_token: config.http.debug_token.as_ref().map(|_| HIDDEN),
         operator_token: config.http.operator_token.as_ref().map(|_| HIDDEN),
         provider: config.provider.as_str(),

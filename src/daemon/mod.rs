@@ -29,7 +29,9 @@ use crate::reactor::{Reactor, Settings};
 use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
 use crate::store::forecast::Assumed;
-use crate::store::{AppTables, ConnectError, Dsn, MigrateError, SourceTable, StoreError};
+use crate::store::{
+    AppTables, ConnectError, Dsn, MigrateError, SourceTable, StoreError, TrackingLinks,
+};
 
 mod backlog;
 mod chores;
@@ -100,10 +102,12 @@ pub struct Parts {
     pub accept_clock: bool,
 }
 
-/// What callbacks need.
+/// What callbacks need, and what else is for everybody.
 pub struct CallbackParts {
     /// Parse them, for each account.
     pub callbacks: Vec<Arc<dyn Callbacks>>,
+    /// The tracking links; `None`: they are not served.
+    pub links: Option<TrackingLinks>,
     /// A separate address for them, already bound; `None`: that of all other routes.
     pub listener: Option<TcpListener>,
 }

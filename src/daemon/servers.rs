@@ -51,9 +51,9 @@ impl Http<'_> {
         )
         .with_stories(store.clone(), assumed)
         .with_limits(limits.http);
-        let (callbacks, listener) = match self.callbacks {
-            Some(parts) => (parts.callbacks, Some(parts.listener)),
-            None => (Vec::new(), None),
+        let (callbacks, links, listener) = match self.callbacks {
+            Some(parts) => (parts.callbacks, parts.links, Some(parts.listener)),
+            None => (Vec::new(), None, None),
         };
         let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
         let handler = CallbackHandler::new(callbacks, store.clone(), clock, metrics)
@@ -61,9 +61,10 @@ impl Http<'_> {
             .with_inputs(inputs);
         match listener {
             None => {}
-            Some(None) => state = state.with_callbacks(handler.clone()),
+            Some(None) => state = state.with_callbacks(handler.clone()).with_links(links),
             Some(Some(own)) => {
-                let serve = http::serve_callbacks(own, handler.clone(), limits.http, stop.clone());
+                let (handler, stop) = (handler.clone(), stop.clone());
+                let serve = http::serve_public(own, handler, links, limits.http, stop);
                 tasks.spawn("callback server", serve);
             }
         }

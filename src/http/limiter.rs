@@ -60,7 +60,7 @@ impl Limiter {
     /// Counts a wrong token and returns the response to it.
     pub(super) fn wrong(&self, peer: IpAddr, now: Uptime) -> Answer {
         self.metrics.count(Counter::TokensRefused, 1);
-        let place = self.place(peer);
+        let place = place(&self.hasher, peer, PEERS);
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         if tally.lines < self.limits.wrong_token_lines {
             tally.lines += 1;
@@ -92,16 +92,16 @@ impl Limiter {
             tracing::warn!(more, "further wrong tokens since the last summary");
         }
     }
+}
 
-    /// IPv6 addresses count by their /64 network.
-    fn place(&self, peer: IpAddr) -> usize {
-        let peer = match peer.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-            v4 @ IpAddr::V4(_) => v4,
-        };
-        let hash = self.hasher.hash_one(peer);
-        usize::try_from(hash % PEERS as u64).unwrap_or(0)
-    }
+/// Which of so many places an address has, by a hash. IPv6 addresses count by their /64 network.
+pub(super) fn place(hasher: &RandomState, peer: IpAddr, places: usize) -> usize {
+    let peer = match peer.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    };
+    let hash = hasher.hash_one(peer);
+    usize::try_from(hash % places as u64).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn one_peers_tries_are_not_anothers_and_a_network_is_one_peer() {
         let limiter = limiter();
-        let place = |peer: &str| limiter.place(peer.parse().unwrap());
+        let place = |peer: &str| place(&limiter.hasher, peer.parse().unwrap(), PEERS);
         assert_eq!(place("2001:db8::1"), place("2001:db8::ffff:1"));
         assert_eq!(place("::ffff:192.0.2.1"), place("192.0.2.1"));
         let other = (1..=9).map(|n| place(&format!("192.0.2.{n}")));

@@ -14,6 +14,7 @@ mod hearing;
 mod instances;
 mod jobs;
 mod limiter;
+mod links;
 mod login;
 mod messages;
 mod metrics;
@@ -21,6 +22,7 @@ mod openapi;
 mod page;
 mod patience;
 mod places;
+mod public;
 mod runtime;
 mod serve;
 mod status;
@@ -45,15 +47,15 @@ use crate::limits::HttpLimits;
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::CallbackHandler;
-use crate::store::Store;
 use crate::store::forecast::Assumed;
+use crate::store::{Store, TrackingLinks};
 
 use jobs::Jobs;
 use limiter::Limiter;
 
 pub use endpoint::{BindError, Endpoint, Socket, bind};
 pub use runtime::{RuntimeDir, RuntimeError};
-pub use serve::{serve, serve_callbacks};
+pub use serve::{serve, serve_public};
 pub use token::{TOKEN_MIN, TokenKind, Tokens};
 
 /// A question to the reactor, which answers on `reply`; if the receiver is gone, that is not an error.
@@ -87,6 +89,7 @@ pub struct HttpState {
     metrics: Arc<Metrics>,
     tokens: Tokens,
     callbacks: Option<CallbackHandler>,
+    links: Option<TrackingLinks>,
     /// The store that histories and forecasts are read from, and what these assume.
     stories: Option<(Store, Arc<Assumed>)>,
     /// The forecasts that pages show.
@@ -115,6 +118,7 @@ impl HttpState {
             metrics,
             tokens,
             callbacks: None,
+            links: None,
             stories: None,
             shown: forecasts::Shown::default(),
             hearing: hearing::Hearing::default(),
@@ -133,6 +137,12 @@ impl HttpState {
             callbacks: Some(handler),
             ..self
         }
+    }
+
+    /// Adds the route of tracking links.
+    #[must_use]
+    pub fn with_links(self, links: Option<TrackingLinks>) -> Self {
+        Self { links, ..self }
     }
 
     /// Adds the route of the histories of single messages, and forecasts.
@@ -258,7 +268,7 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .merge(acts)
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
-    let callbacks = state.callbacks.clone().map(callback_routes);
+    let public = public::routes(state.callbacks.clone(), state.links.clone(), &limits);
     let (router, described) = OpenApiRouter::new()
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
@@ -271,18 +281,9 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .split_for_parts();
     let router = router
         .layer(Extension(openapi::of(described)))
-        .merge(callbacks.unwrap_or_default())
+        .merge(public)
         .fallback(not_found);
     bounded(router, &limits)
-}
-
-/// Only the routes of the provider's callbacks.
-fn callback_router(handler: CallbackHandler, limits: &HttpLimits) -> Router {
-    bounded(callback_routes(handler).fallback(not_found), limits)
-}
-
-fn callback_routes(handler: CallbackHandler) -> Router {
-    callbacks::routes(handler).route_layer(from_fn(serve::whole))
 }
 
 fn bounded(router: Router, limits: &HttpLimits) -> Router {

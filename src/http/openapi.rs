@@ -30,6 +30,7 @@ pub(super) struct Document(Bytes);
                        \"$(punctual token --socket)\" http://punctual/debug/timers`."
     ),
     // They are in the events of a stream.
+    paths(super::links::follow),
     components(schemas(MessageEvent, Elsewhere, Frame, events::Now, api::Body, api::Running)),
     modifiers(&Ways)
 )]

@@ -31,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::{Endpoint, Socket};
 use super::patience::Patience;
 use super::places::{Class, Places, Seat, Work};
-use super::{AGAIN, HttpState, callback_router, jobs, router, text};
+use super::{AGAIN, HttpState, jobs, public, router, text};
 use crate::limits::HttpLimits;
 use crate::receipt::CallbackHandler;
+use crate::store::TrackingLinks;
 
 /// The longest head of a request, in bytes; a browser's cookies fit (431 beyond).
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -103,14 +104,15 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
     limiter.sum_up();
 }
 
-/// Serves only the provider's callbacks, in the same way.
-pub async fn serve_callbacks(
+/// Serves only the provider's callbacks and tracking links, in the same way.
+pub async fn serve_public(
     listener: TcpListener,
     handler: CallbackHandler,
+    links: Option<TrackingLinks>,
     limits: HttpLimits,
     shutdown: CancellationToken,
 ) {
-    let router = callback_router(handler, &limits);
+    let router = public::router(handler, links, &limits);
     serve_router(Listener::Tcp(listener), router, &limits, shutdown).await;
 }
 

@@ -50,6 +50,10 @@ pub struct HttpLimits {
     pub wrong_token_lines: u32,
     /// Between two summaries of wrong tokens in the log.
     pub sum_up: Duration,
+    /// How many requests for tracking links of one address are answered …
+    pub link_requests: u32,
+    /// … within this.
+    pub link_requests_within: Duration,
 }
 
 impl Default for HttpLimits {
@@ -75,6 +79,8 @@ impl Default for HttpLimits {
             wrong_token_every: Duration::from_secs(10),
             wrong_token_lines: 5,
             sum_up: Duration::from_secs(60),
+            link_requests: 60,
+            link_requests_within: Duration::from_secs(60),
         }
     }
 }

@@ -110,6 +110,9 @@ pub struct Rules {
     pub validate: Validate,
     /// The URLs of webhooks by message type: the database has them for rows that name none.
     pub webhook_urls: WebhookUrls,
+    /// Where tracking links are served, without a slash at the end: the database makes them for texts. `None`: it does
+    /// not.
+    pub link_url: Option<String>,
     /// How long what is known of messages is kept.
     pub retention: Retention,
 }
@@ -134,6 +137,7 @@ impl Default for Rules {
             part_gap: parts::GAP,
             validate: Validate::Warn,
             webhook_urls: WebhookUrls::default(),
+            link_url: None,
             retention: Retention::DEFAULT,
         }
     }

@@ -41,9 +41,7 @@ mod schema;
 mod session;
 mod steady;
 
-pub use app::in_app::InAppMessages;
-pub use app::push::PushSubscriptions;
-pub use app::{drafts, planner, user};
+pub use app::{InAppMessages, Link, PushSubscriptions, TrackingLinks, drafts, planner, user};
 pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;

@@ -28,6 +28,7 @@ mod http;
 mod journal;
 mod journey;
 mod limits;
+mod links;
 mod log;
 mod modem;
 #[cfg(feature = "otlp")]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{Endpoint, HttpState, Tokens, bind, serve, serve_callbacks};
+use punctual::http::{Endpoint, HttpState, Tokens, bind, serve, serve_public};
 use punctual::limits::HttpLimits;
 use punctual::message::InstanceId;
 use punctual::provider::twilio::TwilioCallbacks;
@@ -45,7 +45,13 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
     let addr = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     if own {
-        let served = serve_callbacks(listener, handler(), HttpLimits::default(), stop.clone());
+        let served = serve_public(
+            listener,
+            handler(),
+            None,
+            HttpLimits::default(),
+            stop.clone(),
+        );
         tokio::spawn(served);
     } else {
         let (questions, _) = tokio::sync::mpsc::channel(1);

@@ -422,8 +422,9 @@ fn sources(below: &str) -> Vec<PathBuf> {
     sources
 }
 
-/// Paths that take any query: pages, whose scripts read it, files and checks of programs that add their own, callbacks.
-const ANY_QUERY: [&str; 11] = [
+/// Paths that take any query: pages, whose scripts read it, files and checks of programs that add their own, links that
+/// mail programs and apps add theirs to, callbacks.
+const ANY_QUERY: [&str; 12] = [
     "/",
     "/messages/{id}",
     "/campaigns",
@@ -435,6 +436,7 @@ const ANY_QUERY: [&str; 11] = [
     "/readyz",
     "/metrics",
     "/openapi.json",
+    "/l/{code}",
 ];
 
 /// Every operation of the document: path, method and what is said of it.

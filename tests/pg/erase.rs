@@ -231,6 +231,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.business_hours", "a setting"),
     ("settings.account_senders", "the senders of the accounts"),
     ("settings.webhook_urls", "a setting"),
+    ("settings.link_url", "a setting"),
     ("instances.version", "a version"),
     ("instances.role", "a role of the database"),
     (

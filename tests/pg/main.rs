@@ -36,6 +36,7 @@ mod inserts;
 mod known;
 mod least;
 mod limits;
+mod links;
 mod live;
 mod live_app;
 mod live_role;

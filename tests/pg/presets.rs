@@ -63,7 +63,12 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
     let report = made(&world).await;
     assert_eq!(
         report.tables,
-        ["queue_jobs", "sms_messages", "scheduled_sms_messages"]
+        [
+            "queue_jobs",
+            "sms_messages",
+            "scheduled_sms_messages",
+            "notification_tracking_links"
+        ]
     );
     assert_eq!(
         report.sources,
@@ -284,7 +289,7 @@ async fn tables_that_are_there_are_followed_as_they_are_and_words_they_lack_are_
     let key = reminds(&world, "was there before").await;
     let shape = columns(&world, "scheduled_sms_messages").await;
     let report = made(&world).await;
-    assert_eq!(report.tables, Vec::<String>::new());
+    assert_eq!(report.tables, ["notification_tracking_links"]);
     assert_eq!(
         report.sources[0],
         "buildos_scheduled: 1 rows that were there before"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use punctual::http::{bind, serve_callbacks};
+use punctual::http::{bind, serve_public};
 use punctual::limits::HttpLimits;
 use punctual::message::{
     AttemptToken, Capabilities, Claim, ClaimResponse, InstanceId, MessageId, Moment, Part,
@@ -63,9 +63,10 @@ impl World {
             Arc::default(),
             Arc::default(),
         );
-        tokio::spawn(serve_callbacks(
+        tokio::spawn(serve_public(
             listener,
             handler,
+            None,
             HttpLimits::default(),
             stop.clone(),
         ));

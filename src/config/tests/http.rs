@@ -43,6 +43,23 @@ fn addresses_and_tokens() {
         &[callbacks],
         Err("PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL"),
     );
+    let links = ("PUNCTUAL_LINK_URL", "https://go.example.com/x/");
+    check(
+        "",
+        &[links, callbacks],
+        Ok("link_url = \"https://go.example.com/x\""),
+    );
+    for unusable in [
+        "go.example.com",
+        "ftp://go.example.com",
+        "https://go.example.com/?a=b",
+    ] {
+        env(
+            "PUNCTUAL_LINK_URL",
+            unusable,
+            Err("a URL like https://example.com"),
+        );
+    }
     env(
         "PUNCTUAL_WEBHOOK_ADDR",
         "9001",

@@ -2,7 +2,9 @@
 //! `scheduled_messages` in a session like the app's own.
 
 pub mod drafts;
+mod held;
 pub(in crate::store) mod in_app;
+pub(in crate::store) mod links;
 mod outbox;
 pub mod planner;
 pub(in crate::store) mod push;
@@ -11,3 +13,7 @@ pub(in crate::store) mod rows;
 mod sources;
 mod templates;
 pub mod user;
+
+pub use in_app::InAppMessages;
+pub use links::{Link, TrackingLinks};
+pub use push::PushSubscriptions;

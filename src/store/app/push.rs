@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::held::Held;
 use super::in_app::is_of_all;
 use crate::provider::webpush::{Found, Subscriptions};
 use crate::store::{Dsn, Sql, StoreError, prepared};
@@ -35,7 +36,7 @@ impl PushSubscriptions {
 
     async fn keys(&self, endpoint: &str, user: Option<Uuid>) -> Result<Found, StoreError> {
         const STEP: &str = "reading the keys of a push subscription";
-        let client = Held(Some(self.pool.get().await.map_err(StoreError::Connect)?));
+        let client = Held::new(self.pool.get().await.map_err(StoreError::Connect)?);
         let statement = prepared(client.get(), KEYS, STEP).await?;
         let row = client
             .get()
@@ -55,7 +56,7 @@ impl PushSubscriptions {
 
     async fn note_end(&self, endpoint: &str, reason: &str) -> Result<(), StoreError> {
         const STEP: &str = "ending a push subscription";
-        let client = Held(Some(self.pool.get().await.map_err(StoreError::Connect)?));
+        let client = Held::new(self.pool.get().await.map_err(StoreError::Connect)?);
         let statement = prepared(client.get(), END, STEP).await?;
         let done = client
             .get()
@@ -64,27 +65,6 @@ impl PushSubscriptions {
         done.map_err(StoreError::at(STEP))?;
         client.release();
         Ok(())
-    }
-}
-
-/// A connection that is closed unless it has responded: one that does not would hold up the next message as long.
-struct Held(Option<Object>);
-
-impl Held {
-    fn get(&self) -> &Object {
-        self.0.as_ref().expect("it is held until it is released")
-    }
-
-    fn release(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            drop(Object::take(client));
-        }
     }
 }
 

@@ -48,6 +48,7 @@ impl Store {
                     &campaigns.hours.to_string(),
                     &their_from,
                     &their_until,
+                    &rules.link_url,
                 ],
             )
             .await

@@ -76,6 +76,11 @@ const BUILDOS: Preset = Preset {
             "sql/preset_scheduled_sms_messages.sql",
             r#"[["user_id", "users", "no action"], ["sms_message_id", "sms_messages", "no action"]]"#
         ),
+        table!(
+            "notification_tracking_links",
+            "sql/preset_notification_tracking_links.sql",
+            r#"[["delivery_id", "notification_deliveries", "cascade"]]"#
+        ),
     ],
     sources: include_str!("presets/buildos.json"),
     adds: Some(File {
