@@ -33,6 +33,7 @@ mod harness;
 mod history;
 mod in_app;
 mod inserts;
+mod jobs;
 mod known;
 mod least;
 mod limits;

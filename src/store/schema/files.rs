@@ -82,6 +82,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "forget",
     "history",
     "in_app",
+    "jobs",
     "links",
     "messages",
     "operator_history",

@@ -17,5 +17,6 @@ begin
     create index notification_tracking_links_delivery_id_idx on public.notification_tracking_links (delivery_id);
   end if;
   call punctual.offer_links();
+  call punctual.offer_jobs();
 end
 $$
