@@ -43,8 +43,11 @@ create or replace function punctual.source_links_text(src text, described jsonb)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(string_agg(format($template$
   if tg_op = 'INSERT' then
-    perform punctual.source_linked(%1$L, %2$s, array_agg(n.%3$I::text), array_agg(n.%4$I::text))
-       from new_rows n where n.%4$I is not null;
+    -- Few name one when they are inserted.
+    if exists (select from new_rows n where n.%4$I is not null) then
+      perform punctual.source_linked(%1$L, %2$s, array_agg(n.%3$I::text), array_agg(n.%4$I::text))
+         from new_rows n where n.%4$I is not null;
+    end if;
   elsif tg_op = 'UPDATE' then
     perform punctual.source_linked(%1$L, %2$s, array_agg(n.%3$I::text), array_agg(n.%4$I::text))
        from new_rows n left join old_rows o on o.%3$I = n.%3$I

@@ -72,19 +72,31 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $made$
 declare
   part record;
+  few punctual.source_row[];
   none constant punctual.source_row := null;
 begin
   if tg_op = 'INSERT' then
-    for part in
-      select array_agg(r.change) as changes
-        from (select row(none, %3$s)::punctual.source_change as change, (row_number() over () - 1) / 5000 as nth
-                from new_rows x
-               cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
-               where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s) r
-       group by r.nth order by r.nth
-    loop
-      perform punctual.source_changed(%2$L, part.changes, null);
-    end loop;
+    -- Dividing them costs an insert of one row as much as reading it.
+    select array_agg(r.fresh) into few
+      from (select %3$s as fresh
+              from new_rows x
+             cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
+             where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s
+             limit 101) r;
+    if cardinality(few) <= 100 then
+      perform punctual.source_inserted(%2$L, few);
+    elsif few is not null then
+      for part in
+        select array_agg(r.fresh) as fresh
+          from (select %3$s as fresh, (row_number() over () - 1) / 5000 as nth
+                  from new_rows x
+                 cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
+                 where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s) r
+         group by r.nth order by r.nth
+      loop
+        perform punctual.source_inserted(%2$L, part.fresh);
+      end loop;
+    end if;
   elsif tg_op = 'DELETE' then
     for part in
       select array_agg(r.change) as changes
@@ -185,11 +197,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 create or replace function punctual.%1$I(past text, most int, out last_key text, out followed int)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $made$
 declare
-  none constant punctual.source_row := null;
-  changes punctual.source_change[];
+  fresh punctual.source_row[];
 begin
-  select array_agg(row(none, f.row)::punctual.source_change order by f.nth), count(*), (array_agg((f.row).key order by f.nth desc))[1]
-    into changes, followed, last_key
+  select array_agg(f.row order by f.nth), count(*), (array_agg((f.row).key order by f.nth desc))[1]
+    into fresh, followed, last_key
     from (select row_number() over () as nth, l.row
             from (select %4$s as row from %3$s n
                    where (past is null or n.%5$I > past::%6$s) and n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null
@@ -198,9 +209,9 @@ begin
                    order by n.%5$I limit most for no key update of n skip locked) l) f;
   if followed > 0 then
     -- Seen now that the rows are locked: a change of the app's may have made some messages meanwhile.
-    changes := array(select row(u.before, u.after)::punctual.source_change from unnest(changes) as u
-                      where not exists (select from punctual.source_rows r where r.source = %2$L and r.key = (u.after).key));
-    perform punctual.source_changed(%2$L, changes, null);
+    fresh := array(select u from unnest(fresh) as u
+                    where not exists (select from punctual.source_rows r where r.source = %2$L and r.key = u.key));
+    perform punctual.source_inserted(%2$L, fresh);
   end if;
 end
 $made$;

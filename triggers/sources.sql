@@ -65,31 +65,42 @@ begin
 end
 $$;
 
--- A message for each of these rows that has none.
-create or replace function punctual.source_make(src text, asks punctual.source_ask[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- A message for each of these rows that is followed by none. Returns the others, as changes. With the owner's rights the
+-- caller's setting of the writer would have an effect.
+create or replace function punctual.source_make(src text, fresh punctual.source_row[]) returns punctual.source_change[]
+language plpgsql
+set search_path = pg_catalog, pg_temp set punctual.writer = '' set punctual.from_source = 'on' as $$
+declare
+  none constant punctual.source_row := null;
+  made text[];
 begin
-  with fresh as materialized (
-    select gen_random_uuid() as id, (a.after).* from unnest(asks) as a where a.act in ('make', 'replace')
+  with made as materialized (
+    select gen_random_uuid() as id, u.* from unnest(fresh) as u
   ), kept as (
     insert into punctual.source_rows (source, key, message_id)
-    select src, f.key, f.id from fresh f
+    select src, f.key, f.id from made f
     on conflict (source, key) do nothing
-    returning message_id
-  ), made as (
+    returning key, message_id
+  ), written as (
     insert into public.scheduled_messages (id, to_number, from_number, body, subject, scheduled_at, status, user_id, timezone,
                                            channel, message_type, priority, calendar_event_id, event_start, send_before,
                                            max_attempts)
     select f.id, coalesce(f.recipient, ''), f.sender, coalesce(f.body, ''), f.subject, f.due, 'pending', f.user_id,
            f.timezone, coalesce(f.channel, 'sms'), f.message_type, coalesce(f.priority, 'normal'), f.calendar_event_id,
            f.event_start, f.send_before, coalesce(f.max_attempts, 3)
-      from fresh f
+      from made f
       join kept k on k.message_id = f.id
     returning id, status
+  ), failed as (
+    -- What cannot be sent has failed when it was written.
+    insert into punctual.source_writes (message_id)
+    select w.id from written w where w.status <> 'pending'
   )
-  -- What cannot be sent has failed when it was written.
-  insert into punctual.source_writes (message_id)
-  select m.id from made m where m.status <> 'pending';
+  select array_agg(k.key) into made from kept k;
+  if cardinality(made) = cardinality(fresh) then
+    return '{}';
+  end if;
+  return array(select row(none, u)::punctual.source_change from unnest(fresh) as u where u.key <> all (coalesce(made, '{}')));
 end
 $$;
 
@@ -222,9 +233,20 @@ begin
     perform punctual.source_take(it, asks);
   end if;
   if exists (select from unnest(asks) as a where a.act in ('make', 'replace')) then
-    perform punctual.source_make(it.name, asks);
+    perform punctual.source_make(it.name, array(select a.after from unnest(asks) as a where a.act in ('make', 'replace')));
   end if;
   perform set_config('punctual.writer', coalesce(writer, ''), true), set_config('punctual.from_source', '', true);
+end
+$$;
+
+-- The error of a statement of the app's whose changes could not be applied, for this reason.
+create or replace function punctual.source_refuse(tab text, state text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'PT409',
+    message = format('a change of %s could not be applied to its messages: SQLSTATE %s%s', tab, state,
+                     case when left(state, 2) in ('42', '53', '55', '57', '58') then ', ' || reason else '' end),
+    hint = 'Nothing was changed; try again in a moment.';
 end
 $$;
 
@@ -238,14 +260,15 @@ declare
 begin
   select * into it from punctual.sources s where s.name = src;
   -- A snapshot from before the row was followed does not show its message.
-  if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
-     and exists (select from unnest(changes) as u
-                  where (u.before).word = any (it.pending) and (u.before).due is not null
-                    and not exists (select from punctual.source_rows r where r.source = src and r.key = (u.before).key))
-  then
-    raise exception using errcode = '40001',
-      message = format('rows of %s have been followed since this transaction began', it.table_name),
-      hint = 'Try the transaction again.';
+  if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+    if exists (select from unnest(changes) as u
+                where (u.before).word = any (it.pending) and (u.before).due is not null
+                  and not exists (select from punctual.source_rows r where r.source = src and r.key = (u.before).key))
+    then
+      raise exception using errcode = '40001',
+        message = format('rows of %s have been followed since this transaction began', it.table_name),
+        hint = 'Try the transaction again.';
+    end if;
   end if;
   perform punctual.source_apply(it, changes, own);
 exception when others then
@@ -253,10 +276,26 @@ exception when others then
   if left(sqlstate, 2) in ('PT', '40') then
     raise;
   end if;
-  raise exception using errcode = 'PT409',
-    message = format('a change of %s could not be applied to its messages: SQLSTATE %s%s', it.table_name, sqlstate,
-                     case when left(sqlstate, 2) in ('42', '53', '55', '57', '58') then ', ' || sqlerrm else '' end),
-    hint = 'Nothing was changed; try again in a moment.';
+  perform punctual.source_refuse(it.table_name, sqlstate, sqlerrm);
+end
+$$;
+
+-- The same, for rows that are new. Most are followed by no message, and ask nothing of one; a key that was used before is.
+create or replace function punctual.source_inserted(src text, fresh punctual.source_row[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+declare
+  others punctual.source_change[];
+begin
+  others := punctual.source_make(src, fresh);
+  if others <> '{}' then
+    perform punctual.source_changed(src, others, null);
+  end if;
+exception when others then
+  if left(sqlstate, 2) in ('PT', '40') then
+    raise;
+  end if;
+  perform punctual.source_refuse((select s.table_name from punctual.sources s where s.name = src), sqlstate, sqlerrm);
 end
 $$;
 
@@ -448,12 +487,14 @@ end
 $$;
 
 revoke execute on function punctual.source_asks(punctual.sources, punctual.source_change[], text),
-                           punctual.source_make(text, punctual.source_ask[]),
+                           punctual.source_make(text, punctual.source_row[]),
                            punctual.source_edit(punctual.source_ask[]),
                            punctual.source_take(punctual.sources, punctual.source_ask[]),
                            punctual.source_apply(punctual.sources, punctual.source_change[], text),
                            punctual.source_changed(text, punctual.source_change[], text),
+                           punctual.source_inserted(text, punctual.source_row[]), punctual.source_refuse(text, text, text),
                            punctual.source_own(), punctual.source_word(text, text, text),
                            punctual.source_numbers(text, uuid[], text[]), punctual.source_number(uuid, text),
                            punctual.write_back(int)
   from PUBLIC;
+drop function if exists punctual.source_make(text, punctual.source_ask[]);
