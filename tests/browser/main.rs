@@ -212,9 +212,14 @@ async fn pauses_one_type(world: &World, eyes: &mut Eyes) {
         .await;
     let expired = "set session_replication_role = replica;
         insert into scheduled_messages (to_number, body, message_type, status, scheduled_at, send_before)
-        values ('+13105551234', 'old', 'brief', 'pending', now() - interval '1 h', now() - interval '1 min')";
+        values ('+13105551234', 'old', 'brief', 'pending', now() - interval '99 h', now() - interval '1 min'),
+               ('+13105551234', 'far', 'brief', 'pending', now() + interval '101 h', null)";
     let old = world.db.client().await;
     old.batch_execute(expired).await.unwrap();
+    // The widest that its column has, and what would be wider.
+    eyes.see(&["shown", "#list-rows td.num", "−99:0"]).await;
+    eyes.see(&["shown", "#list-rows tr:nth-child(2) td.num", "d"])
+        .await;
     eyes.see(&["type", "p"]).await;
     eyes.see(&["press", "#act-sample button"]).await;
     let button = "#act-sample button:has-text('Resume, and cancel 1 message')";

@@ -5,12 +5,13 @@ use maud::{DOCTYPE, Markup, html};
 use crate::http::status::{Sending, Status};
 use crate::message::{Moment, counted};
 use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
+use crate::version::VERSION;
 
 /// What every page has: its head, the line on top, and the messages about the connection.
 pub(super) fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
-        html lang="en" data-version=(env!("CARGO_PKG_VERSION")) data-may-act=(may_act) {
+        html lang="en" data-version=(VERSION) data-may-act=(may_act) {
             head {
                 (head(title))
                 script type="module" src=(script) {}
@@ -40,7 +41,7 @@ pub(super) fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> S
                 p #acted .note role="status" hidden {}
                 (main)
                 footer {
-                    p { "Punctual " (env!("CARGO_PKG_VERSION")) " · times in " span #zone { "UTC" } }
+                    p { "Punctual " (VERSION) " · times in " span #zone { "UTC" } }
                     p {
                         a href="/campaigns" { "campaigns" } " "
                         a href="/debug/timers" { "timers" } " "

@@ -40,7 +40,7 @@ export function span(us) {
 
 const digits = (n) => (n < 10 ? n.toFixed(1) : Math.round(n).toString());
 
-/** The time until then: 1:02:03, 4:05. What is due is due for a while: requests take their time. */
+/** The time until then: 12 d, 1:02:03, 4:05. What is due is due for a while: requests take their time. */
 export function countdown(us) {
   if (Number.isNaN(us)) return "";
   const s = Math.ceil(us / 1e6);
@@ -53,6 +53,7 @@ export const DUE_S = 10;
 
 function clockOf(s) {
   const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  if (s >= 100 * 3600) return `${Math.floor(s / 86400)}${nbsp}d`;
   if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
   return `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
 }
