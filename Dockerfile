@@ -1,19 +1,21 @@
 # Builds the program and an image that contains only it, certificates and time zone data, and runs as
 # an unprivileged user.
 #
-#   docker build -t punctual .
+#   docker build -t punctual --build-arg COMMIT=$(git rev-parse --short=10 HEAD) .
 #   docker run --rm -e DATABASE_URL punctual migrate
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY migrations migrations
 COPY triggers triggers
 COPY src src
+# The sources here have no repository to ask.
+ARG COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin punctual \
+    PUNCTUAL_COMMIT=$COMMIT cargo build --release --locked --bin punctual \
     && cp target/release/punctual /usr/local/bin/punctual
 # A new volume takes the owner and mode of the directory that it covers.
 RUN mkdir -p /state && chmod 0700 /state

@@ -50,6 +50,7 @@ use uuid::Uuid;
 
 use crate::config::{ConfigError, Sources};
 use crate::store::{DsnError, StoreError};
+use crate::version::WITH_COMMIT;
 
 /// The usage or the configuration is wrong: the same call will fail again.
 const EXIT_USAGE: u8 = 64;
@@ -61,7 +62,7 @@ const EXIT_FAILURE: u8 = 1;
 #[derive(Debug, Parser)]
 #[command(
     name = "punctual",
-    version,
+    version = WITH_COMMIT,
     after_help = "Settings come from punctual.toml and the environment; DATABASE_URL is required.\n\
                   `punctual COMMAND --help` gives an example of each command."
 )]

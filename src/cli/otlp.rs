@@ -15,6 +15,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::metrics::span::TARGET;
+use crate::version::VERSION;
 
 /// Names the collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -43,10 +44,7 @@ where
     let exporter = SpanExporter::builder().with_http().build()?;
     let resource = Resource::builder()
         .with_service_name("punctual")
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            env!("CARGO_PKG_VERSION"),
-        ))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", VERSION))
         .build();
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)

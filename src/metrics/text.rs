@@ -20,6 +20,7 @@ use super::{
 use crate::message::Category;
 use crate::policy::ReasonKind;
 use crate::reactor::report::Overview;
+use crate::version;
 
 mod lanes;
 mod reactor;
@@ -145,8 +146,15 @@ impl Page<'_> {
     fn build(&mut self) -> fmt::Result {
         self.gauges(
             "punctual_build_info",
-            "Always 1; the label is the version.",
-            [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)],
+            "Always 1; the labels are the version, the commit it was built from and the day.",
+            [(
+                [
+                    ("version", version::VERSION),
+                    ("commit", version::COMMIT),
+                    ("built", version::BUILT),
+                ],
+                1_u64,
+            )],
         )
     }
 

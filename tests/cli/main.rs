@@ -56,7 +56,7 @@ fn help_and_version_are_answers() {
     check(&["--help"], &[], 0, "exact moment");
     check(&["help", "timers"], &[], 0, "punctual timers --limit 20");
     check(&["timers", "--help"], &[], 0, "Show the armed timers");
-    check(&["--version"], &[], 0, env!("CARGO_PKG_VERSION"));
+    check(&["--version"], &[], 0, punctual::version::WITH_COMMIT);
 }
 
 #[test]

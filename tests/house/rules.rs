@@ -4,6 +4,7 @@ use crate::source::{Kind, Source};
 
 /// Which module may know which: only those of earlier lines.
 const ORDER: &[&[&str]] = &[
+    &["version"],
     &["message"],
     &["schedule", "policy", "wording"],
     &["forecast", "limits", "settle", "plan"],

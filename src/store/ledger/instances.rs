@@ -10,6 +10,7 @@ use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::proof::history::Witness;
 use crate::schedule::Ranking;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
+use crate::version::VERSION;
 
 mod feeds;
 mod seen;
@@ -76,7 +77,7 @@ impl Store {
         let client = self.client().await?;
         let start = prepared(&client, START, STEP).await?;
         client
-            .execute(&start, &[&self.instance.0, &env!("CARGO_PKG_VERSION")])
+            .execute(&start, &[&self.instance.0, &VERSION])
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())

@@ -17,6 +17,7 @@ use super::migrate::{MigrateError, Trigger, indexes, role};
 use crate::message::{MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
+use crate::version::VERSION;
 
 pub use app::app;
 pub use finding::{Finding, Level};
@@ -165,8 +166,7 @@ pub async fn instances(
     timezone: Option<&str>,
     sender: Option<&str>,
 ) -> Vec<Finding> {
-    let version = env!("CARGO_PKG_VERSION");
-    ask(client, "daemon", INSTANCES, &[&version, &timezone, &sender]).await
+    ask(client, "daemon", INSTANCES, &[&VERSION, &timezone, &sender]).await
 }
 
 /// Findings from the rows. `sender`: the default one. Needs the schema.

@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use super::{File, Migrator, PROGRAM, checksum, parts};
 use crate::store::app_schema::placed;
+use crate::version::VERSION;
 
 impl Migrator<'_> {
     /// Tables, triggers and the record of both. `punctual migrate` finds nothing to do in a database that has it.
     pub fn as_supabase_migration(&self) -> String {
         let mut text = format!(
-            "-- Punctual {}: tables, triggers, and the record of both. Written by `punctual migrate --supabase`; a later \
-             version\n-- writes another file. Applied again it changes nothing.\n",
-            env!("CARGO_PKG_VERSION")
+            "-- Punctual {VERSION}: tables, triggers, and the record of both. Written by `punctual migrate --supabase`; a later \
+             version\n-- writes another file. Applied again it changes nothing.\n"
         );
         let mut put = |name: &str, sql: Cow<'_, str>| {
             // Writing to a String cannot fail.
