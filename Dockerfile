@@ -15,7 +15,7 @@ COPY src src
 ARG COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    PUNCTUAL_COMMIT=$COMMIT cargo build --release --locked --bin punctual \
+    BUILD_COMMIT=$COMMIT cargo build --release --locked --bin punctual \
     && cp target/release/punctual /usr/local/bin/punctual
 # A new volume takes the owner and mode of the directory that it covers.
 RUN mkdir -p /state && chmod 0700 /state

@@ -10,7 +10,7 @@ const SOURCES: [&str; 5] = ["src", "migrations", "triggers", "Cargo.toml", "Carg
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=PUNCTUAL_COMMIT");
+    println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let (commit, day) = if is_release {
@@ -26,19 +26,19 @@ fn main() {
         (None, None) => "commit unknown".into(),
     };
     println!(
-        "cargo::rustc-env=PUNCTUAL_COMMIT={}",
+        "cargo::rustc-env=BUILD_COMMIT={}",
         commit.as_deref().unwrap_or("unknown")
     );
     println!(
-        "cargo::rustc-env=PUNCTUAL_BUILT={}",
+        "cargo::rustc-env=BUILD_DAY={}",
         day.as_deref().unwrap_or("unknown")
     );
-    println!("cargo::rustc-env=PUNCTUAL_BUILD={built}");
+    println!("cargo::rustc-env=BUILD_WORDS={built}");
 }
 
 /// Given by who builds without a repository (a container image, a package), else asked of git.
 fn commit() -> Option<String> {
-    if let Some(given) = env::var("PUNCTUAL_COMMIT").ok().filter(|it| !it.is_empty()) {
+    if let Some(given) = env::var("BUILD_COMMIT").ok().filter(|it| !it.is_empty()) {
         return Some(given);
     }
     // A package of cargo's has no repository of its own, and may lie in that of another project.

@@ -65,15 +65,17 @@ begin
 end
 $$;
 
--- A message for each of these rows that is followed by none. Returns the others, as changes. With the owner's rights the
--- caller's setting of the writer would have an effect.
+-- A message for each of these rows that is followed by none. Returns the others, as changes.
 create or replace function punctual.source_make(src text, fresh punctual.source_row[]) returns punctual.source_change[]
-language plpgsql
-set search_path = pg_catalog, pg_temp set punctual.writer = '' set punctual.from_source = 'on' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   none constant punctual.source_row := null;
+  writer constant text := current_setting('punctual.writer', true);
+  from_source constant text := current_setting('punctual.from_source', true);
   made text[];
 begin
+  -- With the owner's rights the caller's setting would have an effect.
+  perform set_config('punctual.writer', '', true), set_config('punctual.from_source', 'on', true);
   with made as materialized (
     select gen_random_uuid() as id, u.* from unnest(fresh) as u
   ), kept as (
@@ -97,6 +99,8 @@ begin
     select w.id from written w where w.status <> 'pending'
   )
   select array_agg(k.key) into made from kept k;
+  perform set_config('punctual.writer', coalesce(writer, ''), true),
+          set_config('punctual.from_source', coalesce(from_source, ''), true);
   if cardinality(made) = cardinality(fresh) then
     return '{}';
   end if;
