@@ -70,8 +70,8 @@
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:
 //!
-//! - [`version`], [`message`], [`schedule`], [`policy`], [`wording`], [`forecast`], [`limits`], [`settle`], [`plan`], [`reactor`],
-//!   [`proof`]: pure. Time is an argument, decisions are values.
+//! - [`version`]; [`message`], [`schedule`], [`policy`], [`wording`], [`forecast`], [`limits`], [`settle`], [`plan`],
+//!   [`reactor`], [`proof`]: pure. Time is an argument, decisions are values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
 //!   HTTP interface.

@@ -284,7 +284,8 @@ exception when others then
 end
 $$;
 
--- The same, for rows that are new. Most are followed by no message, and ask nothing of one; a key that was used before is.
+-- The same, for rows that are new. Most are followed by no message, and ask nothing of one; a key that was used before
+-- is.
 create or replace function punctual.source_inserted(src text, fresh punctual.source_row[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$

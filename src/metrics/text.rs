@@ -146,7 +146,7 @@ impl Page<'_> {
     fn build(&mut self) -> fmt::Result {
         self.gauges(
             "punctual_build_info",
-            "Always 1; the labels are the version, the commit it was built from and the day.",
+            "Always 1; the labels are the version, its commit and the day of the build.",
             [(
                 [
                     ("version", version::VERSION),
