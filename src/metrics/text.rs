@@ -146,11 +146,11 @@ impl Page<'_> {
     fn build(&mut self) -> fmt::Result {
         self.gauges(
             "punctual_build_info",
-            "Always 1; the labels are the version, its commit and the day of the build.",
+            "Always 1; the labels are the version, its revision and the day of the build.",
             [(
                 [
                     ("version", version::VERSION),
-                    ("commit", version::COMMIT),
+                    ("revision", version::COMMIT),
                     ("built", version::BUILT),
                 ],
                 1_u64,
