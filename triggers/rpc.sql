@@ -24,6 +24,8 @@ declare
   rest text;
   most numeric;
   longest int;
+  ending int;
+  value_end int := 0;
 begin
   if jsonb_typeof(vars) <> 'object' then
     raise exception using errcode = 'PT422', message = 'vars must be an object',
@@ -76,9 +78,10 @@ begin
     end loop;
   end if;
 
-  -- One pass: a value is not parsed again.
+  -- One pass: a value is not parsed again. `ending`: where the text ends, if only blanks and empty variables follow.
   rest := found ->> 'message_template';
   while strpos(rest, '{{') > 0 loop
+    ending := case when btrim(left(rest, strpos(rest, '{{') - 1), white!()) = '' then ending end;
     text := text || left(rest, strpos(rest, '{{') - 1);
     rest := substr(rest, strpos(rest, '{{') + 2);
     if strpos(rest, '}}') = 0 then
@@ -98,10 +101,12 @@ begin
         message = format('the variable %s is neither a string, a number, true nor false', variable),
         hint = 'Give its text.';
     end if;
+    ending := case when coalesce(vars ->> variable, '') = ''
+                   then coalesce(ending, greatest(length(rtrim(text, white!())), value_end)) end;
     text := text || coalesce(vars ->> variable, '');
+    value_end := case when ending is null then length(text) else value_end end;
   end loop;
-  text := text || rest;
-
+  text := coalesce(case when btrim(rest, white!()) = '' then left(text, ending) end, text || rest);
   most := case when jsonb_typeof(found -> 'max_length') = 'number' or found ->> 'max_length' ~ '^-?[0-9]{1,9}$'
                then round((found ->> 'max_length')::numeric) end;
   -- Of each part, where the text is divided.

@@ -2,7 +2,9 @@
 //!
 //! One pass from left to right. A value is inserted as it is and not parsed again, so a value that
 //! contains `{{other}}` stays as it is. A variable that is not given is left out, unless the
-//! template requires it. Numbers are inserted as they were written: `1.50` stays `1.50`.
+//! template requires it. Where the text ends with variables that are left out, the template's blanks around them are
+//! left out too: `{{name}} {{link}}` without a link is the name. Numbers are inserted as they were written: `1.50`
+//! stays `1.50`.
 
 use std::collections::BTreeMap;
 
@@ -155,9 +157,14 @@ fn substitute(
     mut value: impl FnMut(&str) -> Result<Option<String>, TemplateError>,
 ) -> Result<String, TemplateError> {
     let mut text = String::with_capacity(from.len());
+    // Where it ends, if nothing but blanks follows; and the end of the last value, which may have blanks of its own.
+    let (mut end, mut value_end) = (None, 0);
     let mut rest = from;
     while let Some((before, from)) = rest.split_once("{{") {
         text.push_str(before);
+        if !before.trim().is_empty() {
+            end = None;
+        }
         let (inside, after) = from
             .split_once("}}")
             .ok_or_else(|| TemplateError::Open(name.to_owned()))?;
@@ -168,12 +175,19 @@ fn substitute(
                 inside: inside.chars().take(SHOWN_CHARS).collect(),
             });
         }
-        if let Some(value) = value(variable)? {
-            text.push_str(&value);
+        match value(variable)? {
+            Some(value) if !value.is_empty() => {
+                text.push_str(&value);
+                (end, value_end) = (None, text.len());
+            }
+            _ => end = end.or_else(|| Some(text.trim_end().len().max(value_end))),
         }
         rest = after;
     }
     text.push_str(rest);
+    if let Some(end) = end.filter(|_| rest.trim().is_empty()) {
+        text.truncate(end);
+    }
     Ok(text)
 }
 

@@ -607,6 +607,10 @@ async fn a_template_is_rendered_as_the_claim_renders_it() {
         "{{a×b}}",
         "{{🙂}}",
         "{{①}}{{²}}{{नाम}}{{名}}",
+        "Soon. {{missing}}",
+        "{{name}} \u{a0}{{missing}}\n{{n}} ",
+        "{{missing}} {{name}}. {{missing}} end ",
+        "Soon. {{missing}}[BUBBLE] {{name}} {{missing}}",
     ];
     let vars = [
         json!({}),
@@ -617,6 +621,7 @@ async fn a_template_is_rendered_as_the_claim_renders_it() {
         json!({"name": [1]}),
         json!({"name": true, "ä": "é", "a.b-c_d": ""}),
         json!({"name": long}),
+        json!({"name": "Ada \n"}),
         json!([]),
         json!("x"),
     ];
