@@ -214,14 +214,16 @@ begin
       from unnest($1, $2, $3) as a (id, starts, ends)
      cross join lateral (
        select to_jsonb(e) as row, e.event_start, e.calendar_event_id from public.task_calendar_events e
-        where e.user_id = a.id::%1$s and e.event_start >= a.starts and e.event_start < a.ends) e
+        where e.user_id = a.id::%1$s and e.event_start >= a.starts and e.event_start < a.ends
+       -- Else each column would have to_jsonb called again.
+       offset 0) e
      where e.row ->> 'sync_status' = 'synced' and e.row ->> 'calendar_event_id' is not null
     $q$, key) using users, froms, untils;
 end
 $$;
 
--- How many texts of users are pending that are due from one moment until another. Planned on each call: a plan from
--- when the table was small would read all that is pending.
+-- How many texts of users are pending that are due from one moment until another. Of each user by their key: joined,
+-- all that is pending would be compared with each of them.
 create or replace function punctual.planner_waiting(users uuid[], froms timestamptz[], untils timestamptz[])
 returns table (user_id uuid, waiting bigint)
 language plpgsql stable rows 250 set search_path = pg_catalog, pg_temp
@@ -229,13 +231,12 @@ set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force
 #variable_conflict use_column
 begin
   return query
-    select a.id, count(*)
-      from unnest(users, froms, untils) as a (id, starts, ends)
-      join public.scheduled_messages m
-        on m.user_id = a.id and m.status = 'pending' and is_counted!(m) and m.parts_done = 0
-       -- So written that it matches no index: those of a user are fewer than those of a day.
-       and greatest(due!(m), '-infinity') >= a.starts and greatest(due!(m), '-infinity') < a.ends
-     group by a.id;
+    select a.id,
+           (select count(*) from public.scheduled_messages m
+             where m.user_id = a.id and m.status = 'pending' and is_counted!(m) and m.parts_done = 0
+               -- So written that it matches no index: those of a user are fewer than those of a day.
+               and greatest(due!(m), '-infinity') >= a.starts and greatest(due!(m), '-infinity') < a.ends)
+      from unnest(users, froms, untils) as a (id, starts, ends);
 end
 $$;
 

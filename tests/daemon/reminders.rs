@@ -8,6 +8,7 @@ use punctual::store::migrate::planner::Switch;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
+use crate::model::{Model, right};
 use crate::world::{TO, World};
 
 /// An event that starts in so many milliseconds, and a reminder `before_ms` ahead of it.
@@ -204,12 +205,16 @@ async fn of_eleven_at_one_instant_ten_go_by_whichever_daemon() {
     other.stop().await;
 }
 
-/// An event that is added during the day, whose reminder the daemon makes and sends; and what the commands show of it.
+/// An event that is added during the day, whose reminder the daemon makes, has written by a language model and sends;
+/// and what the commands show of it.
 #[tokio::test]
 async fn an_event_of_today_is_reminded_of_by_the_planner() {
+    let model = Model::start([]).await;
     let world = World::new([]).await.with(&[
         ("PUNCTUAL_PLANNER", "true"),
         ("PUNCTUAL_PLANNER_LEAD", "1m"),
+        ("PUNCTUAL_LLM_URL", model.url()),
+        ("PUNCTUAL_LLM_MODEL", "m"),
     ]);
     let mut refused = Daemon::start(&world.env);
     assert!(
@@ -245,10 +250,7 @@ async fn an_event_of_today_is_reminded_of_by_the_planner() {
         panic!("{} texts", sent.len());
     };
     let text = seen.field("Body").unwrap_or_default();
-    assert!(
-        text.starts_with("Standup at ") && text.contains("in 1 minutes"),
-        "{text}"
-    );
+    assert_eq!(text, right(&model.asked()[0].data()));
     let (code, said, _) = world.call(&["plan", &user.to_string(), "--dry-run"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(

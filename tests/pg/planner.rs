@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use punctual::message::{InstanceId, Moment};
 use punctual::plan::reminders::{LEAD, Planning, Skip, TEMPLATE};
 use punctual::policy::Rules;
+use punctual::store::migrate::Report;
 use punctual::store::migrate::planner::Switch;
 use punctual::store::planner::{Settings, Step};
 use punctual::store::{Migrator, Store};
@@ -27,7 +28,8 @@ async fn planned() -> World {
     let world = World::new().await;
     let report = migrator(true).run(world.db.dsn()).await.unwrap();
     let on = "the planner is on, with a new row event_reminder of sms_templates";
-    assert_eq!(report.notes, [on]);
+    assert_eq!(report.app, [on]);
+    assert_eq!(report.notes, Vec::<String>::new());
     world
 }
 
@@ -71,7 +73,7 @@ async fn plan(store: &Store, now: Moment) -> Step {
         all.users += step.users;
         all.messages += step.messages;
         all.skipped.extend(step.skipped);
-        all.refused = step.refused.or(all.refused);
+        all.refused.extend(step.refused);
         all.lacks_template |= step.lacks_template;
         all.next = step.next;
         if all.lacks_template || step.next.is_none_or(|next| next > now) {
@@ -154,13 +156,14 @@ async fn the_events_of_a_users_day_are_planned_once() {
     );
     let row: String = one(
         &world.user,
-        "select concat_ws('|', user_id, to_number, body, timezone, template_vars, metadata ->> 'planned')
+        "select concat_ws('|', user_id, to_number, body, timezone, template_vars, metadata ->> 'planned',
+                          metadata ->> 'generated_via')
            from scheduled_messages where calendar_event_id = 'a'",
     )
     .await;
     let expected = format!(
-        "{USER}|+12025550101|Standup a at 10:00, in 15 minutes. |America/Los_Angeles|{{\"event_end\": \"2030-07-01T17:30:00Z\", \
-         \"event_link\": null, \"event_title\": \"Standup a\"}}|true"
+        "{USER}|+12025550101|Standup a at 10:00, in 15 minutes.|America/Los_Angeles|{{\"event_end\": \"2030-07-01T17:30:00Z\", \
+         \"event_link\": null, \"event_title\": \"Standup a\"}}|true|template"
     );
     assert_eq!(row, expected);
 
@@ -184,6 +187,40 @@ async fn the_events_of_a_users_day_are_planned_once() {
     assert_eq!(messages(&world).await, "a 00:15:00 cancelled");
     let users: i64 = one(&world.user, "select count(*) from punctual.planner_users").await;
     assert_eq!(users, 1, "who has switched reminders off is not looked at");
+}
+
+/// While daemons have texts written, those of what is planned are asked for in the same transaction.
+#[tokio::test]
+async fn a_text_is_asked_for_with_what_is_planned() {
+    let world = planned().await;
+    let store = store(&world);
+    store.keep_settings(&crate::ours::rules()).await.unwrap();
+    prefer(&world, USER, "timezone = 'UTC'").await;
+    event(&world, "a", USER, "timestamptz '2030-07-01 09:00:00+00'").await;
+    plan(&store, moment("2030-07-01T00:00:00Z")).await;
+    let drafts = "select coalesce(string_agg(concat_ws(' ', m.calendar_event_id, d.facts ->> 'title', d.needed_by = m.scheduled_at,
+                                                       d.vars = m.template_vars), ', ' order by m.calendar_event_id), '')
+                    from punctual.drafts d join scheduled_messages m on m.id = d.message_id";
+    assert_eq!(
+        one::<String>(&world.user, drafts).await,
+        "",
+        "nobody writes"
+    );
+    store.keep_model(Some("m")).await.unwrap();
+    for (id, hour) in [("b", 10), ("c", 11)] {
+        let at = format!("timestamptz '2030-07-01 {hour}:00:00+00'");
+        event(&world, id, USER, &at).await;
+    }
+    let again = format!("insert into punctual.planner_changes (user_id) values ('{USER}')");
+    run(&world.unseen, &again).await;
+    assert_eq!(
+        plan(&store, moment("2030-07-01T00:00:01Z")).await.messages,
+        2
+    );
+    assert_eq!(
+        one::<String>(&world.user, drafts).await,
+        "b Standup b t t, c Standup c t t"
+    );
 }
 
 #[tokio::test]
@@ -356,7 +393,9 @@ async fn a_user_whom_the_app_refuses_delays_no_other() {
     }
     let done = plan(&store(&world), moment("2030-07-01T00:00:00Z")).await;
     assert_eq!(messages(&world).await, "c 00:15:00 pending");
-    let (user, _) = done.refused.clone().unwrap();
+    let [(user, _)] = done.refused.as_slice() else {
+        panic!("{done:?}");
+    };
     assert_eq!(user.to_string(), USER);
     assert_eq!(
         done.next,
@@ -406,17 +445,13 @@ async fn switched_off_it_leaves_nothing_on_the_apps_tables() {
         report.notes[0].contains("the settings do not say so"),
         "{report:?}"
     );
-    assert!(
-        migrator(true)
-            .run(world.db.dsn())
-            .await
-            .unwrap()
-            .notes
-            .is_empty()
-    );
+    let again = migrator(true).run(world.db.dsn()).await.unwrap();
+    assert_eq!(again, Report::default(), "nothing to do");
     prefer(&world, USER, "timezone = 'UTC'").await;
     let report = migrator(false).run(world.db.dsn()).await.unwrap();
-    assert_eq!(report.notes, ["the planner is off"]);
+    assert_eq!(report.app, ["the planner is off"]);
+    let again = migrator(false).run(world.db.dsn()).await.unwrap();
+    assert_eq!(again, Report::default(), "nothing to do");
     assert_eq!(one::<i64>(&world.user, triggers).await, 0);
     assert_eq!(
         one::<i64>(&world.user, "select count(*) from punctual.planner_changes").await,

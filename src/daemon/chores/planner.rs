@@ -54,7 +54,7 @@ fn count(on: &Context, step: &Step) {
             "planned reminders"
         );
     }
-    if let Some((user, error)) = &step.refused {
+    for (user, error) in &step.refused {
         tracing::error!(
             %user,
             error,

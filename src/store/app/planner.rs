@@ -24,6 +24,7 @@ static TEMPLATES: &Sql = sql!("sql/user_templates.sql");
 static AS_APP: &Sql = sql!("sql/planner_as_app.sql");
 static ONCE: &Sql = sql!("sql/planner_once.sql");
 static PUT: &Sql = sql!("sql/planner_put.sql");
+static WANT: &Sql = sql!("sql/planner_texts.sql");
 static IS_ON: &Sql = sql!("sql/planner_is_on.sql");
 
 const STEP: &str = "planning reminders";
@@ -185,8 +186,8 @@ struct Reminder<'a> {
     at: Moment,
 }
 
-/// Inserts what was decided, in the caller's transaction; returns the ids of the messages. What another instance has
-/// planned meanwhile is left out.
+/// Inserts what was decided, in the caller's transaction, and asks for its texts, if daemons have them written; returns
+/// the ids of the messages. What another instance has planned meanwhile is left out.
 pub async fn put(
     client: &impl GenericClient,
     days: &[UserDay],
@@ -218,7 +219,10 @@ pub async fn put(
     let once = once(client, &wanted).await?;
     wanted.retain(|reminder| once.contains(&reminder.id));
     insert(client, &wanted, texts).await?;
-    Ok(wanted.iter().map(|reminder| reminder.id).collect())
+    let ids: Vec<Uuid> = wanted.iter().map(|reminder| reminder.id).collect();
+    let asked = client.execute(WANT.text(), &[&ids]).await;
+    asked.map_err(StoreError::at(STEP))?;
+    Ok(ids)
 }
 
 /// Which of them are planned now for the first time.

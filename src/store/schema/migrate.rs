@@ -127,9 +127,9 @@ pub struct Report {
     pub tables: Vec<String>,
     /// The source tables that are followed from now on, or of which rows were missing, in words.
     pub sources: Vec<String>,
-    /// How sent messages are written from now on, in words.
+    /// How sent messages are written from now on, and whether reminders are planned, if that has changed, in words.
     pub app: Vec<String>,
-    /// What may be wrong with source tables, and what is on now, in words.
+    /// What may be wrong with source tables and with the settings, in words.
     pub notes: Vec<String>,
     /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
     /// before the baseline on record.

@@ -426,6 +426,8 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.ids('planned'), plans.ids('user'), plans.same(null::text), plans.same(now() + interval '2 hours'), plans.numbers(),
          plans.same('x'::text), plans.same(now() + interval '1 hour'), plans.same('UTC'::text), plans.same('{}'::text), null",
     ),
+    // No daemon has texts written here: what a draft costs is the case of `draft_want`.
+    case("app/planner_texts", 20, 10, "plans.ids('planned')"),
     case("app/planner_done", 20, 30, "plans.ids('user'), plans.same(now() + interval '1 day')"),
     case("app/write_back", 20, 60, "20"),
     case("app/send_user_notices", 20, 20, "20"),

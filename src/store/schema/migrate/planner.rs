@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::apply::{Part, apply};
 use super::progress::Step;
 use super::sources::literal;
-use super::{File, MigrateError, Migrator, PROGRAM};
+use super::{File, MigrateError, Migrator, PROGRAM, Report};
 use crate::store::Sql;
 use crate::store::app::planner::is_on;
 use crate::store::dsn::Dsn;
@@ -50,29 +50,32 @@ async fn state(client: &Client) -> Result<bool, MigrateError> {
     })
 }
 
-/// Switches it as wanted; returns what people should know.
+/// Switches it as wanted, and reports what it has changed.
 pub(super) async fn switch(
     client: &Client,
     wanted: Option<&Switch>,
     progress: &(dyn Fn(Step<'_>) + Sync),
-) -> Result<Option<String>, MigrateError> {
+    report: &mut Report,
+) -> Result<(), MigrateError> {
     let row = client.query_one(IS_THERE.text(), &[]).await;
     let row = row.map_err(MigrateError::Record)?;
     if !row.try_get(0).map_err(MigrateError::Record)? {
-        return Ok(None);
+        return Ok(());
     }
     let was_on = state(client).await?;
     let Some(wanted) = wanted else {
         let note = "the planner is on in this database, and the settings do not say so: set planner.enabled to true, or to \
                     false and run this again";
-        return Ok(was_on.then(|| note.to_owned()));
+        report.notes.extend(was_on.then(|| note.to_owned()));
+        return Ok(());
     };
     if !wanted.is_on {
         if was_on {
             watch(client, false).await?;
             call(client, "select punctual.planner_switch(false)").await?;
+            report.app.push("the planner is off".to_owned());
         }
-        return Ok(was_on.then(|| "the planner is off".to_owned()));
+        return Ok(());
     }
     let row = client.query_one(LACKS.text(), &[]).await;
     let row = row.map_err(MigrateError::Record)?;
@@ -92,7 +95,7 @@ pub(super) async fn switch(
             format!("sms_templates has no template {key}, and none can be inserted: insert one");
         return Err(MigrateError::Planner { why });
     };
-    index(client, progress).await?;
+    report.indexes.extend(index(client, progress).await?);
     watch(client, true).await?;
     if !was_on {
         call(client, "select punctual.planner_switch(true)").await?;
@@ -102,7 +105,10 @@ pub(super) async fn switch(
     } else {
         String::new()
     };
-    Ok((!was_on || is_made).then(|| format!("the planner is on{made}")))
+    let is_changed = !was_on || is_made;
+    let on = is_changed.then(|| format!("the planner is on{made}"));
+    report.app.extend(on);
+    Ok(())
 }
 
 /// Each table in a transaction of its own, because no other may lock two of the app's.
@@ -126,15 +132,22 @@ async fn call(client: &Client, sql: &str) -> Result<(), MigrateError> {
     apply(client, &[Part::unrecorded(file)], PROGRAM).await
 }
 
-/// Builds the index by which the events of a user are found, beside the app's writes.
-async fn index(client: &Client, progress: &(dyn Fn(Step<'_>) + Sync)) -> Result<(), MigrateError> {
+/// Builds the index by which the events of a user are found, beside the app's writes; returns its name, if it was not
+/// there.
+async fn index(
+    client: &Client,
+    progress: &(dyn Fn(Step<'_>) + Sync),
+) -> Result<Vec<String>, MigrateError> {
+    let mut built = Vec::new();
     let rows = client.query(INDEX.text(), &[]).await;
     for row in rows.map_err(MigrateError::Record)? {
         let index: String = row.try_get("name").map_err(MigrateError::Record)?;
         let statement: String = row.try_get("statement").map_err(MigrateError::Record)?;
         progress(Step::Index { name: &index });
-        let done = client.batch_execute(&statement).await;
-        done.map_err(|source| MigrateError::Index { index, source })?;
+        match client.batch_execute(&statement).await {
+            Ok(()) => built.push(index),
+            Err(source) => return Err(MigrateError::Index { index, source }),
+        }
     }
-    Ok(())
+    Ok(built)
 }

@@ -90,8 +90,7 @@ pub(super) async fn all(
     if !all.is_empty() {
         report.notes = sources::notes(client).await?;
     }
-    let planned = planner::switch(client, migrator.planner.as_ref(), progress).await?;
-    report.notes.extend(planned);
+    planner::switch(client, migrator.planner.as_ref(), progress, &mut report).await?;
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
