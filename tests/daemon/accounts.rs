@@ -31,12 +31,22 @@ async fn post(addr: &str, path: &str, token: &str) -> u16 {
 
 /// The same for the message with this sid.
 async fn report(addr: &str, path: &str, token: &str, (sid, status): (&str, &str)) -> u16 {
-    let form = [
-        ("MessageSid", sid.to_owned()),
-        ("MessageStatus", status.to_owned()),
-    ];
+    let form = [("MessageSid", sid), ("MessageStatus", status)];
+    report_all(addr, path, token, &form).await
+}
+
+/// The same with all that the report says.
+pub(crate) async fn report_all(addr: &str, path: &str, token: &str, form: &[(&str, &str)]) -> u16 {
+    let form: Vec<_> = form
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
     let signature = sign(token, &format!("https://sms.example{path}"), &form);
-    let body = format!("MessageSid={sid}&MessageStatus={status}");
+    let body: Vec<_> = form
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let body = body.join("&");
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nx-twilio-signature: {signature}\r\n\
          content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\

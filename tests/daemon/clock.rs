@@ -26,20 +26,22 @@ fn faketime() -> Option<String> {
         .map(|library| library.to_str().unwrap().to_owned())
 }
 
-struct World {
+pub(crate) struct World {
     server: PrivatePostgres,
     library: String,
+    /// Before it, for daemons: it would move absolute timers on the uptime with the clock.
+    timers: PathBuf,
     clock: PathBuf,
     /// The clock of a daemon that has one of its own.
     own_clock: PathBuf,
-    app: Client,
-    phone: StandIn,
+    pub(crate) app: Client,
+    pub(crate) phone: StandIn,
     _dir: TempDir,
 }
 
 impl World {
     /// `None`: there is no such library here.
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let Some(library) = faketime() else {
             println!("SKIPPED: no libfaketime (Debian: apt-get install faketime)");
             return None;
@@ -50,6 +52,7 @@ impl World {
         set_clock(&clock, "+0");
         set_clock(&own_clock, "+0");
         let bin = programs(dir.path(), &library, &clock);
+        let timers = true_timers(dir.path());
         let start = move || {
             let options = Options {
                 fsync: false,
@@ -66,23 +69,33 @@ impl World {
             phone: StandIn::start([]).await,
             server,
             library,
+            timers,
             clock,
             own_clock,
             _dir: dir,
         })
     }
 
+    /// The database, for commands and migrations.
+    pub(crate) fn url(&self) -> String {
+        self.server.url("postgres")
+    }
+
     fn daemon(&self, args: &[&str]) -> Daemon {
-        let env = environment(&self.server.url("postgres"), &self.phone.url());
+        let env = environment(&self.url(), &self.phone.url());
         Daemon::start_with(args, &env)
     }
 
-    /// A daemon whose host has a clock of its own.
-    fn daemon_with_a_clock(&self) -> Daemon {
-        let mut env = environment(&self.server.url("postgres"), &self.phone.url());
+    /// A daemon whose host has a clock of its own, with these settings.
+    pub(crate) fn daemon_with_a_clock(&self, settings: &[(&str, &str)]) -> Daemon {
+        let mut env = environment(&self.url(), &self.phone.url());
+        for (name, value) in settings {
+            set(&mut env, name, value);
+        }
         let own_clock = self.own_clock.to_str().unwrap();
+        let libraries = format!("{}:{}", self.timers.display(), self.library);
         for (name, value) in [
-            ("LD_PRELOAD", self.library.as_str()),
+            ("LD_PRELOAD", libraries.as_str()),
             ("FAKETIME_TIMESTAMP_FILE", own_clock),
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
@@ -97,7 +110,7 @@ impl World {
     }
 
     /// Sets the clocks of the database and of the daemon's host.
-    fn set_both(&self, offset: &str) {
+    pub(crate) fn set_both(&self, offset: &str) {
         set_clock(&self.clock, offset);
         set_clock(&self.own_clock, offset);
     }
@@ -126,6 +139,22 @@ fn programs(dir: &Path, library: &str, clock: &Path) -> PathBuf {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     bin
+}
+
+/// A library whose timers are those of the kernel, built by the linker that Rust uses.
+fn true_timers(dir: &Path) -> PathBuf {
+    let (source, library) = (dir.join("timers.c"), dir.join("timers.so"));
+    let text = "#include <sys/syscall.h>\n#include <unistd.h>\n\
+                int timerfd_settime(int fd, int flags, const void *next, void *last)\n\
+                { return syscall(SYS_timerfd_settime, fd, flags, next, last); }\n";
+    std::fs::write(&source, text).unwrap();
+    let mut cc = std::process::Command::new("cc");
+    let cc = cc
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source);
+    assert!(cc.status().unwrap().success(), "cc builds {text}");
+    library
 }
 
 /// By renaming, so that nobody reads half of it.
@@ -293,7 +322,7 @@ async fn a_clock_that_is_slewed_or_that_fails_over_is_followed_and_no_step() {
     let Some(world) = World::new().await else {
         return;
     };
-    let mut daemon = world.daemon_with_a_clock();
+    let mut daemon = world.daemon_with_a_clock(&[]);
     daemon.ready().await;
     slews(&world, "the database's", -1.0, |offset| world.set(offset)).await;
     // Another server takes over, whose clock differs by 200 ms; and back.

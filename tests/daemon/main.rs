@@ -18,6 +18,7 @@ mod contract;
 mod crash;
 mod cut;
 mod daemon;
+mod days;
 mod doubt;
 mod email;
 mod ending;
