@@ -128,12 +128,14 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   about jsonb;
 begin
-  select jsonb_strip_nulls(jsonb_build_object(
-           'calendar_event_id', m.calendar_event_id,
-           'event_title', coalesce(m.template_vars ->> 'event_title', m.metadata ->> 'event_title')))
+  -- By the id alone: with a condition on the event a plan from when few rows had one would read all that have.
+  select case when m.calendar_event_id is not null
+              then jsonb_strip_nulls(jsonb_build_object(
+                     'calendar_event_id', m.calendar_event_id,
+                     'event_title', coalesce(m.template_vars ->> 'event_title', m.metadata ->> 'event_title'))) end
     into about
     from public.scheduled_messages m
-   where m.id = message and m.calendar_event_id is not null;
+   where m.id = message;
   return jsonb_build_object('source', 'scheduled', 'scheduled_message_id', message) || coalesce(about, '{}');
 end
 $$;

@@ -15,6 +15,7 @@ use crate::rows::{World, one, run};
 
 const USER: &str = "11111111-1111-1111-1111-111111111111";
 const OTHER: &str = "22222222-2222-2222-2222-222222222222";
+const THIRD: &str = "33333333-3333-3333-3333-333333333333";
 
 /// Which switches the planner.
 fn migrator(is_on: bool) -> Migrator<'static> {
@@ -387,16 +388,21 @@ async fn a_user_whom_the_app_refuses_delays_no_other() {
         "timezone = 'UTC', phone_number = '+12025550199'",
     )
     .await;
+    // What is checked at the end of a transaction is refused for one user alone, too.
+    let checked_late = format!(
+        "create table accounts (id uuid primary key); insert into accounts values ('{USER}'), ('{OTHER}');
+         alter table scheduled_messages add foreign key (user_id) references accounts deferrable initially deferred"
+    );
+    run(&world.user, &checked_late).await;
     prefer(&world, OTHER, "timezone = 'UTC'").await;
-    for (id, user) in [("a", USER), ("b", USER), ("c", OTHER)] {
+    prefer(&world, THIRD, "timezone = 'UTC'").await;
+    for (id, user) in [("a", USER), ("b", USER), ("c", OTHER), ("d", THIRD)] {
         event(&world, id, user, "timestamptz '2030-07-01 09:00:00+00'").await;
     }
     let done = plan(&store(&world), moment("2030-07-01T00:00:00Z")).await;
     assert_eq!(messages(&world).await, "c 00:15:00 pending");
-    let [(user, _)] = done.refused.as_slice() else {
-        panic!("{done:?}");
-    };
-    assert_eq!(user.to_string(), USER);
+    let refused: Vec<_> = done.refused.iter().map(|it| it.0.to_string()).collect();
+    assert_eq!(refused, [USER, THIRD], "{done:?}");
     assert_eq!(
         done.next,
         Some(moment("2030-07-01T00:01:00Z")),
@@ -573,9 +579,10 @@ async fn what_is_read_of_a_user_costs_the_same_however_much_there_is() {
         format!(
             "execute planner_counts({literals}, array_fill(current_date::text, array[{USERS}]), {times})"
         ),
+        "select punctual.sent_metadata(gen_random_uuid())".to_owned(),
     ];
-    // Planned while there is nothing.
-    for ask in &asks {
+    // Planned while there is nothing; what functions do, for good after some calls.
+    for ask in asks.iter().cycle().take(8 * asks.len()) {
         run(&daemon, ask).await;
     }
     run(
