@@ -59,6 +59,7 @@
 //!   (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`,
 //!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
+//! - jobs of the app: `triggers/job_runs.sql`; what an endpoint answers, `src/provider/webhook/mod.rs`
 //! - tracking links: codes, texts and clicks, `triggers/links.sql`; `GET /l/{code}`, `src/http/links.rs`
 //! - what is deleted, and when: `punctual.retain` in `triggers/retention.sql`, called by
 //!   `src/daemon/chores/retention.rs`

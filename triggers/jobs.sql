@@ -150,9 +150,34 @@ begin
     as 'select punctual.queue_sms($1, $2, $3, $4::text, $5, $6)';
     call punctual.offer('public.queue_sms_message(uuid, text, text, public.sms_priority, timestamptz, jsonb)', true);
   end if;
+  call punctual.offer_job_calls();
 end
 $$;
 
-revoke execute on procedure punctual.offer_jobs() from PUBLIC;
+-- The same for what workers call.
+create or replace procedure punctual.offer_job_calls()
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if punctual.may_offer('job_complete') then
+    create or replace function public.job_complete(p_job_id uuid, p_result jsonb default null) returns boolean
+    language sql volatile security definer set search_path = pg_catalog, pg_temp as 'select punctual.complete_job($1, $2)';
+    call punctual.offer('public.job_complete(uuid, jsonb)', false);
+  end if;
+  if punctual.may_offer('job_fail') then
+    create or replace function public.job_fail(p_job_id uuid, p_error text) returns boolean
+    language sql volatile security definer set search_path = pg_catalog, pg_temp as 'select punctual.fail_job($1, $2)';
+    call punctual.offer('public.job_fail(uuid, text)', false);
+  end if;
+  if punctual.may_offer('job_progress') then
+    create or replace function public.job_progress(p_job_id uuid, p_current int, p_total int, p_message text default null)
+    returns boolean
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+    as 'select punctual.progress_job($1, $2, $3, $4)';
+    call punctual.offer('public.job_progress(uuid, int, int, text)', false);
+  end if;
+end
+$$;
+
+revoke execute on procedure punctual.offer_jobs(), punctual.offer_job_calls() from PUBLIC;
 
 call punctual.offer_jobs();

@@ -45,14 +45,22 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
    where described ? 'number_from'
 $$;
 
--- A row of a source, which has this alias, as punctual.source_row.
+-- A row of a source, which has this alias, as punctual.source_row. Of the jobs of a preset: as job_runs.sql has it.
 create or replace function punctual.source_row_text(described jsonb, alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select 'row(' || string_agg(case when described -> 'columns' ? c.name
+  select case when described ? 'jobs' then format('punctual.job_row(to_jsonb(%s))', alias) else
+         'row(' || string_agg(case when described -> 'columns' ? c.name
                                      then format('%s.%I::%s', alias, described -> 'columns' ->> c.name, c.type)
                                    when c.name = 'number' then coalesce(punctual.source_number_text(described, alias), 'null')
-                                   else 'null' end, ', ' order by c.n) || ')::punctual.source_row'
+                                   else 'null' end, ', ' order by c.n) || ')::punctual.source_row' end
     from punctual.source_columns() c
+$$;
+
+-- When a row of it is due. Null: it is not to be sent.
+create or replace function punctual.source_due_text(described jsonb, alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case when described ? 'jobs' then format('(%s).due', punctual.source_row_text(described, alias))
+              else format('%s.%I', alias, described -> 'columns' ->> 'time') end
 $$;
 
 -- Those of its columns that are followed.
@@ -81,7 +89,7 @@ begin
       from (select %3$s as fresh
               from new_rows x
              cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
-             where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s
+             where n.%7$I::text = any (%8$L::text[]) and %9$s is not null and %12$s
              limit 101) r;
     if cardinality(few) <= 100 then
       perform punctual.source_inserted(%2$L, few);
@@ -91,7 +99,7 @@ begin
           from (select %3$s as fresh, (row_number() over () - 1) / 5000 as nth
                   from new_rows x
                  cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
-                 where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %12$s) r
+                 where n.%7$I::text = any (%8$L::text[]) and %9$s is not null and %12$s) r
          group by r.nth order by r.nth
       loop
         perform punctual.source_inserted(%2$L, part.fresh);
@@ -127,7 +135,7 @@ $made$;
 revoke execute on function punctual.%1$I() from PUBLIC$template$,
     'source__' || src, src, punctual.source_row_text(described, 'n'), punctual.source_row_text(described, 'o'),
     punctual.source_list_text(c.columns, 'n'), punctual.source_list_text(c.columns, 'o'), c.columns ->> 'status', pending,
-    c.columns ->> 'time', c.columns ->> 'key', tab, punctual.source_filter_text(described, 'n'),
+    punctual.source_due_text(described, 'n'), c.columns ->> 'key', tab, punctual.source_filter_text(described, 'n'),
     punctual.source_filter_text(described, 'o'), punctual.source_links_text(src, described))
     from (select described -> 'columns' as columns) c
 $$;
@@ -136,7 +144,11 @@ $$;
 -- message is read once the row is locked, so whoever has it writes the latest.
 create or replace function punctual.source_back_text(src text, tab regclass, described jsonb) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format($template$
+  select case when described ? 'jobs' then format($template$
+create or replace function punctual.%1$I(its_key text, message uuid) returns boolean
+language sql set search_path = pg_catalog, pg_temp as 'select punctual.job_back($1, $2)';
+revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$, 'source__' || src || '_back')
+  else format($template$
 create or replace function punctual.%1$I(its_key text, message uuid) returns boolean
 language plpgsql set search_path = pg_catalog, %13$I, pg_temp as $made$
 declare
@@ -180,7 +192,7 @@ revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$,
   end if;
 $again$, punctual.source_number_text(described, 't'), tab, columns ->> 'key', k.type) else '' end,
     punctual.source_records_text(tab, described),
-    (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tab))
+    (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tab)) end
     from (select described -> 'columns' as columns) d,
          lateral (select string_agg(format(', %I = %s', columns ->> w.name, w.value), '') as sets,
                  string_agg(format(', t.%I', columns ->> w.name), '') as are, string_agg(', ' || w.value, '') as become
@@ -203,7 +215,7 @@ begin
     into fresh, followed, last_key
     from (select row_number() over () as nth, l.row
             from (select %4$s as row from %3$s n
-                   where (past is null or n.%5$I > past::%6$s) and n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null
+                   where (past is null or n.%5$I > past::%6$s) and n.%7$I::text = any (%8$L::text[]) and %9$s is not null
                      and %11$s
                      and not exists (select from punctual.source_rows r where r.source = %2$L and r.key = n.%5$I::text)
                    order by n.%5$I limit most for no key update of n skip locked) l) f;
@@ -219,12 +231,14 @@ revoke execute on function punctual.%1$I(text, int) from PUBLIC;
 create or replace function punctual.%10$I() returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $made$
   select exists (select from %3$s n
-                  where n.%7$I::text = any (%8$L::text[]) and n.%9$I is not null and %11$s
+                  where n.%7$I::text = any (%8$L::text[]) and %9$s is not null and %11$s
                     and not exists (select from punctual.source_rows r where r.source = %2$L and r.key = n.%5$I::text))
 $made$;
 revoke execute on function punctual.%10$I() from PUBLIC$template$,
     'source__' || src || '_fill', src, tab, punctual.source_row_text(described, 'n'), c.columns ->> 'key', k.type,
-    c.columns ->> 'status', pending, c.columns ->> 'time', 'source__' || src || '_left',
+    c.columns ->> 'status', pending,
+    punctual.source_due_text(described, 'n'),
+    'source__' || src || '_left',
     punctual.source_filter_text(described, 'n'))
     from (select described -> 'columns' as columns) c, lateral punctual.source_type(tab, c.columns ->> 'key') as k (type)
 $$;
@@ -280,6 +294,7 @@ begin
     elsif not (case
                 when col.name = 'key' then col.typname in ('int2', 'int4', 'int8', 'uuid', 'text', 'varchar')
                 when col.name = 'status' then col.typcategory in ('S', 'E')
+                when col.name = 'body' and definition ? 'jobs' then col.typname in ('json', 'jsonb')
                 when col.type = 'text' and col.written then col.typcategory = 'S'
                 when col.type = 'text' then col.typcategory in ('S', 'E', 'N') or col.typname = 'uuid'
                 when col.type = 'int' and col.written then col.typname in ('int2', 'int4', 'int8')

@@ -23,13 +23,17 @@ begin
     select row(case
                  when c.new_key is null then
                    case when m.status = 'sending' then 'late' else 'delete' end
+                 -- By what workers call, which has seen to the message.
+                 when it.definition ? 'jobs' and c.key = current_setting('punctual.job_call', true) then null
                  when own = c.key || E'\n' || c.word then null
                  when r.message_id is null then case when c.wants then 'make' end
                  when c.old_key is null or m.status is null and c.wants and not c.wanted then
                    case when m.status = 'sending' then 'late' when c.wants then 'replace' else 'delete' end
                  when m.status is null or c.wants and c.wanted and not c.differs then null
                  when c.wants then
-                   case when m.status in ('sending', 'sent', 'delivered', 'unconfirmed') then 'late'
+                   -- A job that was run may be run again.
+                   case when it.definition ? 'jobs' and m.status in ('sent', 'delivered', 'unconfirmed') and not c.wanted then 'replace'
+                        when m.status in ('sending', 'sent', 'delivered', 'unconfirmed') then 'late'
                         when c.wanted then 'edit' else 'requeue' end
                  -- A sender of the app's would send all of it.
                  when c.word = any (it.claimed) and c.word is distinct from c.old_word
@@ -227,8 +231,14 @@ begin
   -- A statement that deletes nothing runs the triggers of the table too.
   ids := array(select a.message_id from unnest(asks) as a where a.act in ('delete', 'replace'));
   if ids <> '{}' then
-    delete from public.scheduled_messages m where m.id = any (ids);
+    delete from public.scheduled_messages m
+     where m.id = any (ids) and not (it.definition ? 'jobs' and m.status in ('sent', 'delivered', 'unconfirmed'));
     delete from punctual.source_rows r where r.message_id = any (ids);
+  end if;
+  if it.definition ? 'jobs' then
+    -- Its attempts count from 0 again.
+    delete from punctual.job_runs o
+     where o.message_id in (select a.message_id from unnest(asks) as a where a.act in ('delete', 'replace', 'requeue'));
   end if;
   if exists (select from unnest(asks) as a where a.act in ('edit', 'requeue')) then
     perform punctual.source_edit(asks);

@@ -29,7 +29,7 @@ use crate::provider::webhook::{Webhook, WebhookConfig};
 use crate::provider::webpush::{WebPush, WebPushConfig};
 use crate::provider::{Callbacks, Providers};
 use crate::reactor::Settings;
-use crate::store::{InAppMessages, PushSubscriptions, TrackingLinks};
+use crate::store::{InAppMessages, KeptAnswers, PushSubscriptions, TrackingLinks};
 
 /// Run the daemon until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -304,12 +304,17 @@ fn modem(
 }
 
 fn webhook(settings: &WebhookSettings, config: &Config) -> anyhow::Result<Webhook> {
-    Ok(Webhook::new(&WebhookConfig {
+    let webhook = Webhook::new(&WebhookConfig {
         secrets: settings.secrets.clone(),
         allowed: settings.allowed.clone(),
         send_timeout: config.send_timeout,
         max_in_flight: most(config),
-    })?)
+    })?;
+    if config.job_urls.is_empty() {
+        return Ok(webhook);
+    }
+    let answers = KeptAnswers::of(&config.database.dsn()?);
+    Ok(webhook.with_answers(Arc::new(answers)))
 }
 
 /// Requests at once.

@@ -130,6 +130,11 @@ pub enum Problem {
          callbacks: set both or neither; or set PUNCTUAL_LINK_URL too, if it is for tracking links"
     )]
     CallbacksWithoutUrl,
+    /// Jobs are called as webhooks.
+    #[error(
+        "jobs have a URL (PUNCTUAL_JOB_URLS, [jobs.TYPE]), and no secret signs requests to it: set PUNCTUAL_WEBHOOK_SECRET"
+    )]
+    JobsWithoutWebhooks,
     /// See [`Config::lease`](super::Config::lease).
     #[error(
         "PUNCTUAL_LEASE is {}, too short for a PUNCTUAL_SEND_TIMEOUT of {}: expected at least \

@@ -82,6 +82,7 @@ settings! {
     WEBHOOK_SECRET Secret  "PUNCTUAL_WEBHOOK_SECRET" "webhook.secret";
     WEBHOOK_ALLOW  Plain   "PUNCTUAL_WEBHOOK_ALLOW"  "webhook.allow";
     WEBHOOK_URLS   Private "PUNCTUAL_WEBHOOK_URLS"   "webhook.urls";
+    JOB_URLS       Private "PUNCTUAL_JOB_URLS"       "job_urls";
     SMTP           Private "PUNCTUAL_SMTP"           "smtp.server";
     SMTP_USER      Private "PUNCTUAL_SMTP_USER"      "smtp.user";
     SMTP_PASSWORD  Secret  "PUNCTUAL_SMTP_PASSWORD"  "smtp.password";

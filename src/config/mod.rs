@@ -38,7 +38,7 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
-use crate::message::{InDoubt, Retention, Routes, Sender};
+use crate::message::{InDoubt, Retention, Routes, Sender, WebhookUrls};
 use crate::policy::{BusinessHours, CampaignDefaults, HoursByCampaign, HoursByType, Validate};
 use crate::schedule::LeadSetting;
 use crate::store::{AppTables, SourceTable};
@@ -118,6 +118,8 @@ pub struct Config {
     pub validate: Validate,
     /// How long what is known of messages is kept.
     pub retention: Retention,
+    /// The URLs of jobs by type.
+    pub job_urls: WebhookUrls,
     /// The language model that writes texts; `None`: none does.
     pub writer: Option<WriterSettings>,
     /// The source tables.
@@ -145,14 +147,6 @@ pub struct HttpSettings {
     pub operator_token: Option<SecretString>,
     /// Where the daemon's socket is, and the tokens it makes.
     pub runtime: RuntimeDir,
-}
-
-impl HttpSettings {
-    /// The URL of tracking links without a slash at the end.
-    pub fn link_url(&self) -> Option<String> {
-        let url = self.link_url.as_ref()?;
-        Some(url.as_str().trim_end_matches('/').to_owned())
-    }
 }
 
 /// How commands reach a running daemon.
@@ -226,6 +220,7 @@ impl Config {
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
         let part_gap = raw.or(&key::PART_GAP, "1500ms", values::part_gap);
+        let job_urls = webhook::job_urls(&mut raw, provider.as_ref());
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
         let retention = values::retention_of(&mut raw);
         let writer = writer::read(&mut raw);
@@ -263,6 +258,7 @@ impl Config {
                 part_gap,
                 validate,
                 retention,
+                job_urls,
                 writer,
                 sources: raw.sources,
                 app_tables: raw.app_tables,

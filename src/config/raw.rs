@@ -16,6 +16,7 @@ use crate::store::{AppTables, SourceTable};
 use accounts::ACCOUNTS;
 
 mod accounts;
+mod jobs;
 mod sources;
 
 /// The settings file in the working directory.
@@ -179,6 +180,7 @@ impl Raw {
         };
         self.read_sources(table.remove(sources::SOURCE), &layer);
         self.read_app_tables(table.remove(sources::APP), &layer);
+        self.read_jobs(table.remove(jobs::JOBS), &mut layer);
         let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
         self.walk(&rest, "", &mut layer);
         self.walk_accounts(&accounts, &path, &mut layer);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::raw::Raw;
-use super::{Config, ConfigError, Sources, key, values};
+use super::{Config, ConfigError, HttpSettings, Sources, key, values};
 use crate::clock::ZoneData;
 use crate::policy::{BusinessHours, Rules};
 
@@ -47,8 +47,17 @@ impl Config {
             part_gap: self.part_gap,
             validate: self.validate,
             webhook_urls: self.webhook_urls(),
+            job_urls: self.job_urls.clone(),
             link_url: self.http.link_url(),
             retention: self.retention,
         }
+    }
+}
+
+impl HttpSettings {
+    /// The URL of tracking links without a slash at the end.
+    pub fn link_url(&self) -> Option<String> {
+        let url = self.link_url.as_ref()?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
     }
 }

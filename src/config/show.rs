@@ -57,6 +57,8 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text_retention: Option<String>,
     in_app: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_urls: Option<String>,
     log: String,
     log_format: LogFormat,
     campaign: Campaign,
@@ -199,6 +201,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         retention: config.retention.messages.map_or("forever".into(), kept),
         text_retention: config.retention.texts.map(kept),
         in_app: has_in_app(&config.provider, &config.beside),
+        job_urls: (!config.job_urls.is_empty()).then(|| config.job_urls.to_string()),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
         campaign: Campaign {

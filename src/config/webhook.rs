@@ -1,8 +1,8 @@
 //! The settings of webhooks.
 
-use super::key;
-use super::provider::said;
+use super::provider::{ProviderChoice, said};
 use super::raw::Raw;
+use super::{Problem, key};
 use crate::message::WebhookUrls;
 use crate::provider::webhook::{Allowed, Secrets};
 
@@ -30,4 +30,21 @@ pub(super) fn read(raw: &mut Raw) -> Option<WebhookSettings> {
         allowed: allowed.unwrap_or_default(),
         urls: urls.unwrap_or_default(),
     })
+}
+
+/// The URLs of jobs by type: they are called as webhooks, which need their secret.
+pub(super) fn job_urls(
+    raw: &mut Raw,
+    provider: Option<&(ProviderChoice, Vec<ProviderChoice>)>,
+) -> WebhookUrls {
+    let urls = raw.get(&key::JOB_URLS, said::<WebhookUrls>);
+    let urls = urls.unwrap_or_default();
+    let has_webhooks = provider.is_none_or(|(provider, beside)| {
+        let mut all = std::iter::once(provider).chain(beside);
+        all.any(|of| of.webhook().is_some())
+    });
+    if !urls.is_empty() && !has_webhooks {
+        raw.problem(Problem::JobsWithoutWebhooks);
+    }
+    urls
 }

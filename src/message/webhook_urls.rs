@@ -32,6 +32,11 @@ pub enum WebhookUrlsError {
 }
 
 impl WebhookUrls {
+    /// Whether no type has one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each type and its URL.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(of, url)| (of.as_str(), url.as_str()))

@@ -1,7 +1,6 @@
 //! Decides whether a claimed message may be sent. Pure: claim, rules and time in, a [`Verdict`] out.
 //!
-//! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else, so a message that was not judged
-//! cannot be sent: it does not compile.
+//! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else: what was not judged does not compile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +32,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 mod text;
+mod validate;
 mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
@@ -49,31 +49,11 @@ pub use quiet::is_quiet;
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
 pub use text::{SUBJECT_MAX, subject_fault};
+pub use validate::Validate;
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The reason of a cancel because the user has no quota left for the day.
 pub(crate) const OVER_LIMIT: &str = "Daily SMS limit reached";
-
-/// What is done about a row of the app's that cannot be sent as it is written, and about a number that its country has
-/// not assigned or that is a premium-rate one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Validate {
-    /// It is accepted with a warning, and fails at its time unless it is corrected. Such a number is tried.
-    #[default]
-    Warn,
-    /// It is refused. Such a number is not sent to.
-    Refuse,
-}
-
-impl Validate {
-    /// As settings and the database have it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Warn => "warn",
-            Self::Refuse => "refuse",
-        }
-    }
-}
 
 /// The rules of the installation, for all messages.
 #[derive(Clone, Debug)]
@@ -108,10 +88,11 @@ pub struct Rules {
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
-    /// The URLs of webhooks by message type: the database has them for rows that name none.
+    /// The URLs of webhooks by message type, for rows that name none: the database has them.
     pub webhook_urls: WebhookUrls,
-    /// Where tracking links are served, without a slash at the end: the database makes them for texts. `None`: it does
-    /// not.
+    /// Those of jobs by type.
+    pub job_urls: WebhookUrls,
+    /// Where tracking links are served, without a slash at the end; `None`: nowhere.
     pub link_url: Option<String>,
     /// How long what is known of messages is kept.
     pub retention: Retention,
@@ -137,6 +118,7 @@ impl Default for Rules {
             part_gap: parts::GAP,
             validate: Validate::Warn,
             webhook_urls: WebhookUrls::default(),
+            job_urls: WebhookUrls::default(),
             link_url: None,
             retention: Retention::DEFAULT,
         }

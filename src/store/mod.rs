@@ -41,7 +41,9 @@ mod schema;
 mod session;
 mod steady;
 
-pub use app::{InAppMessages, Link, PushSubscriptions, TrackingLinks, drafts, planner, user};
+pub use app::{
+    InAppMessages, KeptAnswers, Link, PushSubscriptions, TrackingLinks, drafts, planner, user,
+};
 pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;

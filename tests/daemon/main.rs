@@ -26,6 +26,7 @@ mod fates;
 mod forecast;
 mod history;
 mod http;
+mod jobs;
 mod journal;
 mod journey;
 mod limits;

@@ -232,6 +232,11 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.account_senders", "the senders of the accounts"),
     ("settings.webhook_urls", "a setting"),
     ("settings.link_url", "a setting"),
+    ("settings.job_urls", "a setting"),
+    (
+        "job_runs.answer",
+        "what an endpoint of the app's answered, until it is written to the app's job",
+    ),
     ("instances.version", "a version"),
     ("instances.role", "a role of the database"),
     (

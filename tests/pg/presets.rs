@@ -74,7 +74,8 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
         report.sources,
         [
             "buildos_scheduled: 0 rows that were there before",
-            "buildos_sms: 0 rows that were there before"
+            "buildos_sms: 0 rows that were there before",
+            "buildos_jobs: 0 rows that were there before"
         ]
     );
     assert_eq!(report.notes, Vec::<String>::new());
@@ -317,7 +318,7 @@ async fn tables_that_are_there_are_followed_as_they_are_and_words_they_lack_are_
         error.contains("the source buildos_sms leaves out the records of buildos_scheduled"),
         "{error}"
     );
-    for name in ["buildos_sms", "buildos_scheduled"] {
+    for name in ["buildos_jobs", "buildos_sms", "buildos_scheduled"] {
         migrator.unfollow(world.db.dsn(), name).await.unwrap();
     }
     let left = "select count(*) from (

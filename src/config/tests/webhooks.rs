@@ -60,3 +60,33 @@ fn webhooks_need_a_secret_and_stand_beside_texts_or_alone() {
     let file = format!("[webhook]\nsecret = \"{SECRET}\"\nallow = \"localhost\"");
     check(&file, &[], Ok("allow = \"localhost\""));
 }
+
+#[test]
+fn each_job_type_has_a_table_with_its_url() {
+    const SECRET: &str = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
+    let secret = [("PUNCTUAL_WEBHOOK_SECRET", SECRET)];
+    let shown = "job_urls = \"brief = https://a.example/b | sync = https://a.example/s\"";
+    let tables =
+        "[jobs.brief]\nurl = \"https://a.example/b\"\n[jobs.sync]\nurl = \"https://a.example/s\"";
+    check(tables, &secret, Ok(shown));
+    check(shown, &secret, Ok(shown));
+    check(tables, &[], Err("set PUNCTUAL_WEBHOOK_SECRET"));
+    for (wrong, expected) in [
+        (
+            "jobs = 1",
+            "a table for each type, [jobs.TYPE], with its url",
+        ),
+        (
+            "[jobs]\nbrief = \"x\"",
+            "a table for each type, [jobs.TYPE], with its url",
+        ),
+        ("[jobs.brief]", "jobs.brief.url"),
+        ("[jobs.brief]\nurl = \"hunter2\"", "expected TYPE = URL"),
+        (
+            "[jobs.brief]\nurl = \"https://a.example\"\nsecret = \"x\"",
+            "jobs.brief.secret",
+        ),
+    ] {
+        check(wrong, &secret, Err(expected));
+    }
+}

@@ -13,14 +13,16 @@ use super::handoff::Handoff;
 use super::{ClientError, NOT_BEGUN, deadline, retry_after, root, step, whole, with_body};
 use crate::message::{Category, Outcome, Retry};
 
-/// The longest response that is read: what it says is not used, but a connection whose response was read can be
-/// used again.
+/// The longest response that is read: what it says is used of jobs alone, but a connection whose response was read can
+/// be used again.
 const ANSWER_MAX: usize = 16 * 1024;
 
 /// What of a response counts.
 pub(in crate::provider) struct Answer {
     pub(in crate::provider) status: u16,
     pub(in crate::provider) retry_after: Option<Duration>,
+    /// What it says, or why it could not be read.
+    pub(in crate::provider) body: Result<Vec<u8>, String>,
 }
 
 /// Makes such requests.
@@ -64,10 +66,13 @@ impl Endpoints {
             answer = Some(Answer {
                 status: response.status().as_u16(),
                 retry_after: retry_after::of(response.headers()),
+                body: Err("the response did not end in time".to_owned()),
             });
-            // The status decides: what follows it may break off or never end. It is read only so that the
-            // connection can be used again.
-            let _ = whole(&mut response, ANSWER_MAX).await;
+            // The status decides: what follows it may break off or never end.
+            let body = whole(&mut response, ANSWER_MAX).await;
+            if let Some(answer) = &mut answer {
+                answer.body = body;
+            }
             Ok(())
         };
         let ended = deadline::within(within, call).await;

@@ -5,6 +5,7 @@
 //! and the endpoint drops what it has had. `http/endpoint.rs` makes the request, `response` says what a response means.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt as _};
@@ -13,10 +14,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::http::ClientError;
-use super::http::endpoint::{Endpoints, refused, unsent};
+use super::http::endpoint::{Answer, Endpoints, refused, unsent};
 use super::{Provider, is_of_attempt};
 use crate::clock;
-use crate::message::{Address, AttemptToken, Capabilities, Outcome, ProviderSid};
+use crate::message::{Address, AttemptToken, Capabilities, MessageId, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod payload;
@@ -45,11 +46,44 @@ pub struct WebhookConfig {
     pub max_in_flight: NonZeroUsize,
 }
 
+/// How the type of a job's message begins (`triggers/job_runs.sql`).
+const JOB: &str = "job:";
+
+/// The type of the message that ends the last lease of a job. It is never sent.
+const LEASE_END: &str = "job_lease_end";
+
+/// For the answer to a job to be kept.
+const KEEP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What an endpoint has answered to a job that it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobAnswer {
+    /// The status: 202 says that it goes on with it.
+    pub status: u16,
+    /// What it says, or why that could not be read.
+    pub text: String,
+    /// Whether it is all of it.
+    pub is_whole: bool,
+}
+
+/// Keeps the answers to jobs.
+pub trait JobAnswers: Send + Sync + 'static {
+    /// Keeps one. The error says why it is not known to be kept.
+    fn keep<'a>(
+        &'a self,
+        message: MessageId,
+        answer: &'a JobAnswer,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), String>>;
+}
+
 /// Calls endpoints.
 pub struct Webhook {
     endpoints: Endpoints,
     secrets: Secrets,
     send_timeout: Duration,
+    /// `None`: jobs are webhooks like any others.
+    answers: Option<Arc<dyn JobAnswers>>,
 }
 
 /// The prefix of every sid.
@@ -73,7 +107,17 @@ impl Webhook {
             endpoints,
             secrets: config.secrets.clone(),
             send_timeout: config.send_timeout,
+            answers: None,
         })
+    }
+
+    /// The same, and what is answered to jobs is kept there.
+    #[must_use]
+    pub fn with_answers(self, answers: Arc<dyn JobAnswers>) -> Self {
+        Self {
+            answers: Some(answers),
+            ..self
+        }
     }
 
     async fn post(&self, message: &Cleared) -> Outcome {
@@ -81,16 +125,42 @@ impl Webhook {
         if !matches!(to, Address::Url(_)) {
             return unsent("it is not a webhook");
         }
+        if message.about().message_type.as_deref() == Some(LEASE_END) {
+            return refused("the last lease of its job is over");
+        }
         let Ok(url) = to.as_str().parse::<Url>() else {
             return refused("its URL is not valid");
         };
         let (request, body) = self.request(url, message);
         match self.endpoints.post(&request, body, self.send_timeout).await {
-            Ok(answer) => {
-                response::outcome(answer.status, answer.retry_after, sid(message.token()))
-            }
+            Ok(answer) => match self.keep(message, &answer).await {
+                Ok(()) => {
+                    response::outcome(answer.status, answer.retry_after, sid(message.token()))
+                }
+                Err(reason) => Outcome::Unknown { reason },
+            },
             Err(outcome) => outcome,
         }
+    }
+
+    /// Keeps the answer to a job before its message counts as sent. If that fails, the request is repeated.
+    async fn keep(&self, message: &Cleared, answer: &Answer) -> Result<(), String> {
+        let kind = message.about().message_type.as_deref();
+        let is_job = kind.is_some_and(|kind| kind.starts_with(JOB));
+        let (Some(answers), true, 200..=299) = (&self.answers, is_job, answer.status) else {
+            return Ok(());
+        };
+        let (text, is_whole) = match &answer.body {
+            Ok(body) => (String::from_utf8_lossy(body).into_owned(), true),
+            Err(why) => (why.clone(), false),
+        };
+        let kept = JobAnswer {
+            status: answer.status,
+            text,
+            is_whole,
+        };
+        let done = answers.keep(message.id(), &kept, KEEP_WITHIN).await;
+        done.map_err(|why| format!("the answer to the job could not be kept: {why}"))
     }
 
     /// The request for a message without its body, and the body.

@@ -4,6 +4,7 @@
 pub mod drafts;
 mod held;
 pub(in crate::store) mod in_app;
+pub(in crate::store) mod jobs;
 pub(in crate::store) mod links;
 mod outbox;
 pub mod planner;
@@ -15,5 +16,6 @@ mod templates;
 pub mod user;
 
 pub use in_app::InAppMessages;
+pub use jobs::KeptAnswers;
 pub use links::{Link, TrackingLinks};
 pub use push::PushSubscriptions;

@@ -1,5 +1,6 @@
 //! The settings of the installation, written to the database for its functions and for the views that people read.
 
+use crate::message::WebhookUrls;
 use crate::policy::Rules;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -26,10 +27,8 @@ impl Store {
             .filter_map(|name| Some((name.to_owned(), routes.sender(name)?.as_str().into())))
             .collect();
         let senders = serde_json::Value::from(senders);
-        let urls = rules.webhook_urls.iter();
-        let urls: serde_json::Map<_, _> =
-            urls.map(|(of, url)| (of.to_owned(), url.into())).collect();
-        let urls = serde_json::Value::from(urls);
+        let urls = as_json(&rules.webhook_urls);
+        let job_urls = as_json(&rules.job_urls);
         let client = self.client().await?;
         let keep = prepared(&client, SETTINGS_KEEP, STEP).await?;
         client
@@ -49,10 +48,17 @@ impl Store {
                     &their_from,
                     &their_until,
                     &rules.link_url,
+                    &job_urls,
                 ],
             )
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
     }
+}
+
+fn as_json(urls: &WebhookUrls) -> serde_json::Value {
+    let urls = urls.iter();
+    let urls: serde_json::Map<_, _> = urls.map(|(of, url)| (of.to_owned(), url.into())).collect();
+    urls.into()
 }

@@ -54,6 +54,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261205110000_planner",
     "20261205120000_sent_record_rights",
     "20261206130000_links",
+    "20261206130001_jobs",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -82,6 +83,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "forget",
     "history",
     "in_app",
+    "job_runs",
     "jobs",
     "links",
     "messages",

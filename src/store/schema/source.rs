@@ -22,6 +22,9 @@ pub struct SourceTable {
     pub schema: Option<String>,
     /// The table.
     pub table: String,
+    /// Its rows are jobs, which `triggers/job_runs.sql` knows: only of a preset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    jobs: bool,
     /// The source whose records are in this table too: these are no messages of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unless_record_of: Option<String>,
@@ -206,6 +209,9 @@ impl SourceTable {
             && self.name.bytes().all(is_inside);
         if !is_name {
             return Err("name must be up to 30 of a-z, 0-9 and _, a letter first".to_owned());
+        }
+        if self.jobs && self.preset.is_none() {
+            return Err("jobs are those of preset buildos: leave it out".to_owned());
         }
         if self.columns.number.is_some() == self.number_from.is_some() {
             return Err("it needs either columns.number or number_from".to_owned());

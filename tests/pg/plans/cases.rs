@@ -385,7 +385,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/settings_keep",
         1,
         10,
-        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}', '{}', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', null",
+        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}', '{}', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', null, '{}'",
     ),
     case(
         "ledger/suppress",
@@ -473,6 +473,8 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.id('sent', 30), 1, plans.id('user', 1), 'x', 'x', 'x'",
     ),
     case("app/in_app_has", 1, 10, "plans.id('sent', 30), 1"),
+    case("app/job_answer", 1, 20, "plans.id('sent', 30), 200, 'x', true"),
+    case("app/jobs_follow", 1, 10, "1000"),
     case("app/link_click", 1, 20, "'abcd1234', true"),
     case("app/push_keys", 1, 10, "'https://push.example/30', null"),
     case("app/push_end", 1, 30, "'https://push.example/30', 'x'"),
