@@ -45,6 +45,8 @@
 //!   what may be scheduled, `triggers/campaigns.sql`; what a reply stops, `src/store/ledger/replies.rs`
 //! - reminders of events that Punctual makes: which, [`plan::reminders`]; the daemon's steps,
 //!   `src/store/app/planner.rs`
+//! - notifications: who is notified of an event, and by which channels, `triggers/notifications.sql`; how far a
+//!   delivery has come, `punctual.delivery_changed` there
 //! - a pause: its kinds and what each stops, [`PauseScope`](message::PauseScope) and [`Pausable`](message::Pausable) in
 //!   `src/message/pause.rs`; the same in SQL, `pause_key` in `src/store/expressions/lists.rs`. For the claim:
 //!   `paused_until!` in `src/store/path/sql/claim.sql`; for what is claimed already: `src/reactor/pauses.rs`, called by

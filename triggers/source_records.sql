@@ -114,7 +114,8 @@ create or replace function punctual.record_word(words jsonb, its_status text, wo
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when its_status = 'sending' then null
               when not ((words -> 'pending') ? word
-                        or word in (select w.value from jsonb_each_text(words - 'pending' - 'claimed') w)) then null
+                        or coalesce(words -> 'replaced' ? word, false)
+                        or word in (select w.value from jsonb_each_text(words - 'pending' - 'claimed' - 'replaced') w)) then null
               when its_status <> 'pending' then words ->> its_status
               when (words -> 'pending') ? word then word
               else words -> 'pending' ->> 0 end
@@ -374,7 +375,7 @@ begin
       elsif col.name = 'status' then
         wrong := wrong || array(
           select format('%s: %s', r.tab, l.lack)
-            from (select w.value as word from jsonb_each_text((r.record -> 'words') - 'pending' - 'claimed') w
+            from (select w.value as word from jsonb_each_text((r.record -> 'words') - 'pending' - 'claimed' - 'replaced') w
                   union select r.record -> 'words' -> 'pending' ->> 0) v
            cross join lateral punctual.source_lacks(r.tab, col.col, v.word) as l (lack) order by v.word);
       end if;

@@ -352,7 +352,7 @@ declare
   it record;
 begin
   for it in select w.key as status, w.value as word
-              from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed') w
+              from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed' - 'replaced') w
   loop
     if it.word = any (pending) then
       wrong := wrong || format('the word %L is for rows that are to be sent, so it cannot be the one for %s', it.word, it.status);
@@ -365,7 +365,7 @@ begin
   end loop;
   return wrong || array(
     select l.lack
-      from (select w.value as word from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed') w
+      from (select w.value as word from jsonb_each_text((definition -> 'words') - 'pending' - 'claimed' - 'replaced') w
             union select pending[1]) v
      cross join lateral punctual.source_lacks(tab, col, v.word) as l (lack)
      order by v.word);
@@ -507,7 +507,7 @@ begin
 
   insert into punctual.sources as s (name, schema_name, table_name, definition, pending, claimed, words)
   values (src, in_schema, described ->> 'table', described, pending,
-          array(select jsonb_array_elements_text(said -> 'claimed')), said - 'pending' - 'claimed')
+          array(select jsonb_array_elements_text(said -> 'claimed')), said - 'pending' - 'claimed' - 'replaced')
   on conflict (name) do update
      set definition = excluded.definition, pending = excluded.pending, claimed = excluded.claimed, words = excluded.words;
   -- Whoever has written rows by the former description has committed then, so they are seen by what follows.

@@ -427,7 +427,8 @@ $$;
 create or replace function punctual.source_word(src text, its_status text, word text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when its_status = 'sending' or word = any (s.pending) and its_status = 'pending' then null
-              when not (word = any (s.pending || s.claimed) or word in (select w.value from jsonb_each_text(s.words) w)) then null
+              when not (word = any (s.pending || s.claimed) or word in (select w.value from jsonb_each_text(s.words) w)
+                        or coalesce(s.definition -> 'words' -> 'replaced' ? word, false)) then null
               when its_status = 'pending' then s.pending[1]
               else s.words ->> its_status end
     from punctual.sources s where s.name = src

@@ -26,6 +26,8 @@ pub struct Facts {
     pub template_vars: Option<String>,
     /// The recipient's preferences, if there are any.
     pub preferences: Option<Preferences>,
+    /// The quiet hours that the user has for its `message_type`, beside those of the preferences.
+    pub type_hours: Option<TypeHours>,
     /// The calendar event it reminds of.
     pub event: Event,
     /// Its daily quota.
@@ -52,6 +54,15 @@ impl std::fmt::Debug for Facts {
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
+}
+
+/// The quiet hours of a user for one type of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeHours {
+    /// When.
+    pub hours: QuietHours,
+    /// The name of the time zone of their clock, if they have one.
+    pub timezone: Option<String>,
 }
 
 /// When a campaign may send, as the database has it.

@@ -6,9 +6,10 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet, zones};
-use crate::message::facts::Priority;
-use crate::message::{Claim, Moment};
+use super::zones::{self, Chosen};
+use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet};
+use crate::message::facts::{Priority, QuietHours};
+use crate::message::{Claim, Facts, Moment};
 
 /// How often the rules are evaluated for one message: each can move the time a few times a day, for
 /// [`AHEAD_MAX_S`].
@@ -92,16 +93,26 @@ pub fn business_hours<'a>(
     }))
 }
 
-/// The earliest time at or after `at` that satisfies both rules.
+/// Those of the recipient, and those that they have for the type of the message, each with its clock.
+fn quiet_hours(facts: &Facts, rules: &Rules) -> Vec<(QuietHours, Chosen)> {
+    let of_all = facts.preferences.as_ref().and_then(|p| p.quiet_hours);
+    let of_type = facts.type_hours.as_ref();
+    let of_all = of_all.map(|hours| (hours, zones::zone_of(facts, rules)));
+    let of_type = of_type.map(|own| (own.hours, zones::zone_of_type(own, facts, rules)));
+    let both = of_all.into_iter().chain(of_type);
+    both.filter(|(hours, _)| hours.start != hours.end).collect()
+}
+
+/// The earliest time at or after `at` that satisfies all rules.
 pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let facts = &claim.facts;
     let channel = claim.lane.channel();
     let passes = facts.priority == Priority::Urgent && rules.urgent_passes_quiet_hours;
-    let own = facts.preferences.as_ref().and_then(|p| p.quiet_hours);
-    let holds = !passes && Rule::QuietHours.holds(channel);
-    let quiet = own.filter(|hours| holds && hours.start != hours.end);
-    let zone = quiet.map(|_| zones::zone_of(facts, rules));
-    let quiet = quiet.as_ref().zip(zone.as_ref());
+    let quiet = if !passes && Rule::QuietHours.holds(channel) {
+        quiet_hours(facts, rules)
+    } else {
+        Vec::new()
+    };
     let Ok(business) = business_hours(claim, rules) else {
         let reason = Reason::new(ReasonKind::BusinessHours, UNREADABLE);
         return Hour::Never { reason };
@@ -114,7 +125,7 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     };
     for _ in 0..ROUNDS_MAX {
         let before = until;
-        if let Some((hours, chosen)) = quiet {
+        for (hours, chosen) in &quiet {
             let why = || {
                 let description = quiet::describe(hours, &chosen.zone);
                 let warnings: Vec<_> = chosen.warnings.iter().map(ToString::to_string).collect();

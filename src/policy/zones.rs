@@ -6,6 +6,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::Rules;
 use crate::message::Facts;
+use crate::message::facts::TypeHours;
 
 /// The names and rules of the IANA zones.
 #[derive(Clone, Debug)]
@@ -103,6 +104,21 @@ pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
     }
     let zone = rules.timezone.clone();
     Chosen { zone, warnings }
+}
+
+/// The zone of the quiet hours for a type of messages: their own, else the recipient's.
+pub(super) fn zone_of_type(own: &TypeHours, facts: &Facts, rules: &Rules) -> Chosen {
+    let named = own
+        .timezone
+        .as_deref()
+        .and_then(|name| rules.zones.get(name));
+    named.map_or_else(
+        || zone_of(facts, rules),
+        |zone| Chosen {
+            zone,
+            warnings: Vec::new(),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod guides;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]
 mod harness;
+mod notifications;
 mod operator;
 mod preferences;
 mod resolve;

@@ -30,7 +30,12 @@ async fn post(addr: &str, path: &str, token: &str) -> u16 {
 }
 
 /// The same for the message with this sid.
-async fn report(addr: &str, path: &str, token: &str, (sid, status): (&str, &str)) -> u16 {
+pub(crate) async fn report(
+    addr: &str,
+    path: &str,
+    token: &str,
+    (sid, status): (&str, &str),
+) -> u16 {
     let form = [("MessageSid", sid), ("MessageStatus", status)];
     report_all(addr, path, token, &form).await
 }

@@ -10,7 +10,7 @@ const DELIVERY: &str = "33333333-3333-4333-8333-333333333333";
 const TO: &str = "https://app.example/briefs/42?from=text";
 
 /// Of another client at each call, as a proxy reports it.
-async fn ask(addr: &str, line: &str, client: &str, header: &str) -> (u16, String) {
+pub(crate) async fn ask(addr: &str, line: &str, client: &str, header: &str) -> (u16, String) {
     let request = format!(
         "{line} HTTP/1.1\r\nhost: go.example\r\nconnection: close\r\nx-forwarded-for: 198.51.100.9, {client}\r\n{header}\r\n"
     );

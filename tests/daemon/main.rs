@@ -33,6 +33,7 @@ mod limits;
 mod links;
 mod log;
 mod modem;
+mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;

@@ -47,6 +47,7 @@ mod migrate;
 mod missed;
 mod neighbours;
 mod notice;
+mod notifications;
 mod numbers;
 mod operator;
 mod opt_out;

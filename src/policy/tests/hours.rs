@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use proptest::prelude::*;
 
+mod both;
 mod business;
 mod every_zone;
 

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::message::facts::{
-    CampaignHours, Event, Limit, Preferences, Priority, QuietHours, Switch, Template,
+    CampaignHours, Event, Limit, Preferences, Priority, QuietHours, Switch, Template, TypeHours,
 };
 use crate::message::{AttemptToken, Facts, MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
@@ -30,6 +30,7 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
         template: template(row)?,
         template_vars: row.try_get("template_vars")?,
         preferences: preferences(row)?,
+        type_hours: type_hours(row)?,
         event: event(row)?,
         limit: limit(row)?,
         subject: row.try_get("subject")?,
@@ -48,6 +49,19 @@ fn campaign_hours(row: &Row) -> Result<Option<CampaignHours>, tokio_postgres::Er
         is_cancelled: state == "cancelled",
         has_reply: !reply.is_empty(),
     }))
+}
+
+/// Reads `type_hours`: what is no time of day is none.
+fn type_hours(row: &Row) -> Result<Option<TypeHours>, tokio_postgres::Error> {
+    let own: Option<Vec<Option<String>>> = row.try_get("type_hours")?;
+    let Some([Some(start), Some(end), timezone]) =
+        own.and_then(|own| <[Option<String>; 3]>::try_from(own).ok())
+    else {
+        return Ok(None);
+    };
+    let times = start.parse().ok().zip(end.parse().ok());
+    let hours = times.and_then(|(start, end)| QuietHours::from_micros(start, end));
+    Ok(hours.map(|hours| TypeHours { hours, timezone }))
 }
 
 fn media(row: &Row) -> Result<Vec<String>, tokio_postgres::Error> {

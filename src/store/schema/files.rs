@@ -87,6 +87,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "jobs",
     "links",
     "messages",
+    "notifications",
     "operator_history",
     "paces",
     "pauses",

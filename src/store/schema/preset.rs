@@ -59,6 +59,27 @@ const BUILDOS: Preset = Preset {
     schema: None,
     tables: &[
         table!(
+            "notification_events",
+            "sql/preset_notification_events.sql",
+            r#"[["actor_user_id", "users", "set null"], ["target_user_id", "users", "set null"]]"#
+        ),
+        table!(
+            "notification_subscriptions",
+            "sql/preset_notification_subscriptions.sql",
+            r#"[["user_id", "users", "cascade"], ["created_by", "users", "no action"]]"#
+        ),
+        table!(
+            "user_notification_preferences",
+            "sql/preset_user_notification_preferences.sql",
+            r#"[["user_id", "users", "cascade"]]"#
+        ),
+        table!(
+            "notification_deliveries",
+            "sql/preset_notification_deliveries.sql",
+            r#"[["event_id", "notification_events", "cascade"], ["recipient_user_id", "users", "cascade"],
+                ["subscription_id", "notification_subscriptions", "set null"]]"#
+        ),
+        table!(
             "queue_jobs",
             "sql/preset_queue_jobs.sql",
             r#"[["user_id", "users", "cascade"]]"#

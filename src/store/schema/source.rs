@@ -175,6 +175,9 @@ pub struct SourceWords {
     /// By which a sender of the app's takes a row.
     #[serde(default)]
     claimed: Vec<String>,
+    /// Others over which an outcome is written: a trigger of the table may have written them in place of an outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    replaced: Vec<String>,
     sent: String,
     /// If it is not given: that for `sent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

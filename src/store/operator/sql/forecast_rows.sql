@@ -53,8 +53,9 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
        r.to_number::text, r.from_number::text, r.body::text,
        r.parts_done::smallint as part, coalesce(r.parts_total, 1)::smallint as parts,
        case when r.parts_done > 0 then (kept_texts!(r))[r.parts_done + 1] end as part_text,
-       r.scheduled_at, r.user_id, r.campaign_id::text, r.timezone::text, r.message_type::text, r.priority::text,
-       r.template_vars::text as template_vars, r.subject::text, r.media, campaign_hours!(r) as campaign_hours, false as is_retry,
+       r.scheduled_at, r.user_id, r.campaign_id::text, r.timezone::text, r.message_type::text, r.priority::text, false as is_retry,
+       r.template_vars::text as template_vars, r.subject::text, r.media, campaign_hours!(r) as campaign_hours,
+       case when r.message_type::text like '%.%' then punctual.quiet_hours_of(r.user_id, r.message_type::text) end as type_hours,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
        t.is_active as template_is_active, case when channel!(r) = 'email' then punctual.html_of(t.id) end as html,
@@ -70,8 +71,7 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
         select max(a.lease_until) from punctual.attempts a where a.message_id = r.id and is_open!(a)) end as open_until,
        pace.id as pace, rate.id as rate,
        case when rate.id is not null then charge!(r) end as segments
-  from rows r
-  left join people p on p.id = r.id
+  from rows r left join people p on p.id = r.id
   left join counted c on c.id = r.id
   left join punctual.paces pace
     on r.has_pace and r.parts_done = 0 and pace.scope = 'campaign' and pace.what = r.campaign_id::text

@@ -109,6 +109,7 @@ select coalesce(w.id, u.id) as id, w.token, w.number, (w.attempts - 1)::int as a
        w.parts_done::smallint as part, coalesce(w.parts_total, 1)::smallint as parts, w.part_text,
        w.scheduled_at, w.user_id, w.campaign_id::text, w.timezone::text, w.message_type::text, w.priority::text,
        w.template_vars::text as template_vars, w.subject::text, w.media, campaign_hours!(w) as campaign_hours,
+       case when w.message_type::text like '%.%' then punctual.quiet_hours_of(w.user_id, w.message_type::text) end as type_hours,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
        t.is_active as template_is_active, case when channel!(w) = 'email' then punctual.html_of(t.id) end as html,
