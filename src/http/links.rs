@@ -38,7 +38,7 @@ const CODE_MAX: usize = 64;
 /// What follows links.
 #[derive(Clone)]
 pub(super) struct Links {
-    links: TrackingLinks,
+    store: TrackingLinks,
     asked: Arc<Asked>,
     /// For the database to answer.
     patience: Duration,
@@ -47,7 +47,7 @@ pub(super) struct Links {
 impl Links {
     pub(super) fn new(links: TrackingLinks, limits: &HttpLimits) -> Self {
         Self {
-            links,
+            store: links,
             asked: Arc::new(Asked::new(limits)),
             patience: limits.history,
         }
@@ -55,9 +55,9 @@ impl Links {
 }
 
 pub(super) fn routes(links: Links) -> Router {
-    let routes = OpenApiRouter::new().routes(routes!(follow));
+    let described = OpenApiRouter::new().routes(routes!(follow));
     // The document has it whether it is served or not, and where.
-    let (router, _) = routes.with_state(links).split_for_parts();
+    let (router, _) = described.with_state(links).split_for_parts();
     router
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn follow(
         return unknown();
     };
     let counts = method == Method::GET && !looks_ahead(&headers);
-    match timeout(links.patience, links.links.follow(code, counts)).await {
+    match timeout(links.patience, links.store.follow(code, counts)).await {
         Ok(Ok(Link::To { id, destination })) => {
             destination_of(&destination).map_or_else(
                 || {

@@ -138,7 +138,7 @@ async fn a_job_ends_as_its_worker_says() {
     let does = StandIn::start([answers(200, r#"{"phases": 3}"#)]).await;
     let writes = StandIn::start([answers(200, "done, all of it")]).await;
     let goes_on = StandIn::start([taken()]).await;
-    let dies = StandIn::start([taken(), taken()]).await;
+    let crashes = StandIn::start([taken(), taken()]).await;
     let breaks = StandIn::start([answers(500, ""), answers(200, "2")]).await;
     let fails = StandIn::start([taken(), answers(200, "3")]).await;
     let is_cancelled = StandIn::start([taken()]).await;
@@ -147,7 +147,7 @@ async fn a_job_ends_as_its_worker_says() {
         ("generate_phases", &does),
         ("sync_calendar", &writes),
         ("process_brain_dump", &goes_on),
-        ("send_email", &dies),
+        ("send_email", &crashes),
         ("update_recurring_tasks", &breaks),
         ("cleanup_old_data", &fails),
         ("onboarding_analysis", &is_cancelled),
@@ -175,7 +175,7 @@ async fn a_job_ends_as_its_worker_says() {
     assert_eq!(body["metadata"]["a"], "generate_phases");
 
     goes_on_with_it(&world).await;
-    is_silent(&world, &dies).await;
+    is_silent(&world, &crashes).await;
     // Its endpoint breaks; its worker fails.
     let job = add(&world, "update_recurring_tasks", "").await;
     becomes(&world, job, "retrying 1 the endpoint failed (Code: 500)").await;

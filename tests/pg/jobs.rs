@@ -35,7 +35,7 @@ async fn fails_within(world: &World, sql: &str) -> String {
     said
 }
 
-/// A session of a user who is logged in, as PostgREST makes it.
+/// A session of a user who is logged in, as `PostgREST` makes it.
 async fn as_user(world: &World, id: &str) {
     let set = format!("set role authenticated; set request.jwt.claims = '{{\"sub\": \"{id}\"}}'");
     run(&world.user, &set).await;
