@@ -581,7 +581,14 @@ async fn what_is_read_of_a_user_costs_the_same_however_much_there_is() {
         ),
         "select punctual.sent_metadata(gen_random_uuid())".to_owned(),
     ];
-    // Planned while there is nothing; what functions do, for good after some calls.
+    // Planned while there are few messages and none of an event; what functions do, for good after some calls.
+    run(
+        &world.unseen,
+        "insert into scheduled_messages (to_number, body, scheduled_at)
+         select '+12025550101', 'x', now() + interval '1 hour' from generate_series(1, 1000);
+         analyze scheduled_messages",
+    )
+    .await;
     for ask in asks.iter().cycle().take(8 * asks.len()) {
         run(&daemon, ask).await;
     }
