@@ -581,6 +581,10 @@ async fn a_row_goes_to_the_apps_sender_or_to_the_daemon_and_never_to_both() {
     };
     let (ours, theirs) = tokio::join!(daemon, app);
     assert_eq!(ours.len() + theirs, rows, "each once");
+    // A row that the app had locked just then is written a quarter of a second later.
+    let due = "update punctual.source_writes set next_attempt_at = now()";
+    run(&world.unseen, due).await;
+    store(&world).write_back(100).await.unwrap();
     assert_eq!(
         world.tally().await,
         match (theirs, ours.len()) {
