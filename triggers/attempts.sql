@@ -54,3 +54,10 @@ create or replace trigger punctual_this_program_is_too_old
         and current_setting('punctual.writer', true) = 'on'
         and coalesce(current_setting('punctual.program', true), '') <> 'program!()')
   execute function punctual.this_program_is_too_old();
+
+-- How bad the refusal of an attempt is, for people: `select punctual.severity(a), a.* from punctual.attempts a`. Null:
+-- it was not refused.
+create or replace function punctual.severity(attempt punctual.attempts) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select severity!(attempt)
+$$;

@@ -17,6 +17,7 @@ begin
   with asked as materialized (
     select f.id, f.token, f.user_id, f.facts, m.at, m.rank, m.scheduled_at, m.own_zone,
            lower(btrim((f.facts).timezone, white!()) collate "C") collate "default" as user_zone,
+           lower(btrim((f.facts).account_timezone, white!()) collate "C") collate "default" as account_zone,
            -- Only messages with a limit that may be sent count; the policy rejects the rest.
            m.is_counted and (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
            and coalesce(m.message_type <> all ((f.facts).off), true)
@@ -41,20 +42,23 @@ begin
     select y.*
       from (select own_zone as zone from asked
              union select user_zone from asked
+             union select account_zone from asked
              union select lower(installation collate "C") collate "default") named
      cross join (select min(at) as first, max(at) as last from asked) span
      cross join lateral (
        select y.* from punctual.days y
         where y.zone = named.zone and y.starts <= span.last and span.first < y.ends) y
   ), dated as materialized (
-    -- The row's zone, else the user's, else the installation's; an invalid zone has no days.
+    -- The row's zone, else the user's (of the preferences, of the account), else the installation's; an invalid zone
+    -- has no days.
     select a.*, coalesce(d.starts, date_trunc('day', a.at, 'UTC')) as day_starts,
            coalesce(d.day, (a.at at time zone 'UTC')::date) as day
       from asked a
       left join lateral (
         select y.starts, y.day from today y
-         where y.zone in (a.own_zone, a.user_zone, lower(installation collate "C") collate "default") and y.starts <= a.at and a.at < y.ends
-         order by case y.zone when a.own_zone then 0 when a.user_zone then 1 else 2 end
+         where y.zone in (a.own_zone, a.user_zone, a.account_zone, lower(installation collate "C") collate "default")
+           and y.starts <= a.at and a.at < y.ends
+         order by case y.zone when a.own_zone then 0 when a.user_zone then 1 when a.account_zone then 2 else 3 end
          limit 1) d on true
   ), places as (
     -- All of a user's in one row, users in order: so neither two claims, nor a claim and a record, deadlock.

@@ -77,7 +77,7 @@ begin
           and not exists (select from punctual.source_rows r where r.message_id = o.id)
        offset 0) m
   ), people as materialized (
-    select f.id, (f.facts).timezone as timezone
+    select f.id, coalesce(nullif(btrim((f.facts).timezone, white!()), ''), (f.facts).account_timezone) as timezone
       from (select array_agg(w.id) as ids, array_agg(w.user_id) as users, array_agg(w.calendar_event_id) as events
               from wanted w) a,
            punctual.facts_of(a.ids, a.ids, a.users, a.events) f
@@ -180,6 +180,50 @@ begin
 end
 $$;
 
+-- A message with a text by a model is moved by itself: the minutes in the text are wrong then. The template takes its
+-- place again, as for an event that moves, unless a person has changed the text with it or since. With its owner's
+-- rights: the app's roles have none on schema punctual.
+create or replace function punctual.moved_text() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  vars jsonb;
+begin
+  if new.status = 'pending' and new.body = old.body then
+    vars := punctual.text_vars(old.id, old.version, null);
+    if vars is not null then
+      new.template_vars := vars;
+      new.metadata := coalesce(new.metadata, '{}') || '{"generated_via": "template"}';
+    end if;
+  end if;
+  return new;
+-- Its text is less than right, and the app's statement goes on.
+exception when others then
+  raise warning 'a text could not be written again for the new time of its message: SQLSTATE %', sqlstate;
+  return new;
+end
+$$;
+
+create or replace function punctual.ask_again() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform punctual.want_texts(array[new.id]);
+  return null;
+exception when others then
+  raise warning 'no other text was asked for: SQLSTATE %', sqlstate;
+  return null;
+end
+$$;
+
+-- After the guard, which leaves a row out that may not be moved.
+create or replace trigger zzz_punctual_moved_text
+  before update of scheduled_at on public.scheduled_messages for each row
+  when (new.scheduled_at <> old.scheduled_at and new.template_vars is null)
+  execute function punctual.moved_text();
+create or replace trigger punctual_ask_again
+  after update of scheduled_at on public.scheduled_messages for each row
+  when (new.scheduled_at <> old.scheduled_at and old.template_vars is null and new.template_vars is not null)
+  execute function punctual.ask_again();
+
 -- ------------------------------------------------------------------- the API
 
 -- Whether a message may have another text, by the rights of the caller, who must be allowed to change it: null, or the
@@ -261,7 +305,8 @@ create or replace function punctual_api.request_text(id uuid, facts jsonb defaul
 language sql
 return punctual.want_for_app(id, punctual.standing_for_app(id), facts);
 
-revoke execute on function punctual.event_for_text(text, uuid), punctual.renew_drafts(uuid[]),
+revoke execute on function punctual.event_for_text(text, uuid), punctual.renew_drafts(uuid[]), punctual.moved_text(),
+                           punctual.ask_again(),
                            punctual.put_text(uuid, uuid, text, jsonb, bigint) from PUBLIC;
 -- As those of rpc.sql, whatever a role has as its default.
 revoke execute on function punctual_api.request_text(uuid, jsonb) from PUBLIC;

@@ -40,6 +40,21 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
      and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype)
 $$;
 
+-- The time zones of these users in the app's own table of users, where that has such a column.
+create or replace function punctual.zones_of_users(users uuid[]) returns table (user_id uuid, timezone text)
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp as $$
+declare
+  key constant text := punctual.key_type('users', 'id');
+begin
+  if key is null or punctual.columns_of('users', '{timezone}') = '{}' then
+    return;
+  end if;
+  return query execute format(
+    'select a.id, u.timezone::text from (select distinct unnest($1) as id) a
+      cross join lateral (select o.timezone from public.users o where o.id = a.id::%s limit 1) u', key) using users;
+end
+$$;
+
 -- One row for each requested message. The joins are made in here so that each uses an index: the claim's
 -- session plans no other way.
 create or replace function punctual.facts_of(ids uuid[], tokens uuid[], users uuid[], events text[])
@@ -58,7 +73,12 @@ begin
       select a.id, a.token, a.user_id,
              row(p.is_there, p.phone_verified, p.opted_out, p.off, p.quiet_start, p.quiet_end, p.timezone,
                  p.daily_limit, p.app_count, p.app_reset_at,
-                 e.is_there, e.cancelled or g.user_id is not null, e.event_start)::punctual.facts
+                 e.is_there, e.cancelled or g.user_id is not null, e.event_start,
+                 p.phone_number, z.timezone,
+                 a.event is not null and exists (
+                   select from punctual.planned d
+                    where d.user_id = a.user_id and d.calendar_event_id = a.event and d.message_id = a.id)
+             )::punctual.facts
         from unnest(ids, tokens, users, events) as a (id, token, user_id, event)
         left join lateral (
           select true as is_there, coalesce(p.phone_verified, false) as phone_verified,
@@ -67,7 +87,8 @@ begin
                  (date_part('epoch', p.quiet_hours_start::time) * 1000000)::bigint as quiet_start,
                  (date_part('epoch', p.quiet_hours_end::time) * 1000000)::bigint as quiet_end,
                  p.timezone::text as timezone, p.daily_sms_limit::int as daily_limit,
-                 p.daily_sms_count::int as app_count, p.daily_count_reset_at::timestamptz as app_reset_at
+                 punctual.apps_count(a.user_id, p.daily_sms_count::int, p.daily_count_reset_at::timestamptz) as app_count, p.daily_count_reset_at::timestamptz as app_reset_at,
+                 p.phone_number::text as phone_number
             from public.user_sms_preferences p
            where p.user_id = a.user_id
            -- Of several rows of one user, the one that wants no texts.
@@ -80,6 +101,7 @@ begin
            where a.event is not null and e.calendar_event_id = a.event and e.user_id = a.user_id
            order by coalesce(e.sync_status = 'cancelled', false), e.event_start
            limit 1) e on true
+        left join punctual.zones_of_users(users) z on z.user_id = a.user_id
         left join punctual.deleted_events g
           on a.event is not null and e.is_there is null and g.calendar_event_id = a.event and g.user_id = a.user_id;
     return;
@@ -113,12 +135,18 @@ begin
                (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_start')) * 1000000)::bigint,
                (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_end')) * 1000000)::bigint,
                p.row ->> 'timezone', punctual.as_int(p.row ->> 'daily_sms_limit'),
-               punctual.as_int(p.row ->> 'daily_sms_count'), punctual.as_instant(p.row ->> 'daily_count_reset_at'),
+               punctual.apps_count(a.user_id, punctual.as_int(p.row ->> 'daily_sms_count'),
+                                   punctual.as_instant(p.row ->> 'daily_count_reset_at')),
+               punctual.as_instant(p.row ->> 'daily_count_reset_at'),
                e.row is not null, coalesce(e.row ->> 'sync_status' = 'cancelled', g.user_id is not null),
-               punctual.as_instant(e.row ->> 'event_start'))::punctual.facts
+               punctual.as_instant(e.row ->> 'event_start'), p.row ->> 'phone_number', z.timezone,
+               a.event is not null and exists (
+                 select from punctual.planned d
+                  where d.user_id = a.user_id and d.calendar_event_id = a.event and d.message_id = a.id))::punctual.facts
       from unnest($1, $2, $3, $4) as a (id, token, user_id, event)
       left join lateral (%s) p on true
       left join lateral (%s) e on true
+      left join punctual.zones_of_users($3) z on z.user_id = a.user_id
       left join punctual.deleted_events g
         on e.row is null and g.calendar_event_id = a.event and g.user_id = a.user_id
     $q$, preferences, event) using ids, tokens, users, events;

@@ -175,7 +175,8 @@ begin
            (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_start')) * 1000000)::bigint,
            (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_end')) * 1000000)::bigint,
            p.row ->> 'timezone', u.row ->> 'timezone', punctual.as_int(p.row ->> 'daily_sms_limit'),
-           punctual.as_int(p.row ->> 'event_reminder_lead_time_minutes'), punctual.as_int(p.row ->> 'daily_sms_count'),
+           punctual.as_int(p.row ->> 'event_reminder_lead_time_minutes'),
+           punctual.apps_count(a.id, punctual.as_int(p.row ->> 'daily_sms_count'), punctual.as_instant(p.row ->> 'daily_count_reset_at')),
            punctual.as_instant(p.row ->> 'daily_count_reset_at')
       from unnest($1) as a (id)
      cross join lateral (

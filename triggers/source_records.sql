@@ -153,7 +153,7 @@ begin
   end if;
   perform punctual.source_recorded(src, keys);
   for own in
-    select o.name, o.table_name, r.tab, r.record ->> 'key' as key
+    select o.name, o.table_name, r.tab, r.record ->> 'key' as key, o.definition -> 'columns' ->> 'status' as status
       from punctual.sources o
       join punctual.sources s on s.name = src
       join punctual.source_records(s.definition) r on r.n = nth
@@ -164,6 +164,12 @@ begin
     execute format('select from %s t where t.%I = any ($1::%s[]) order by t.%2$I for no key update', own.tab, own.key,
                    punctual.source_type(own.tab, own.key))
       using links;
+    -- A lock alone is not seen by a transaction in repeatable read that began before, once it has ended. What is
+    -- written is: such a transaction fails with 40001 when it makes the record a message.
+    execute format('update %s t set %I = t.%2$I where t.%I = any ($1::%s[])
+                     and not exists (select from punctual.source_rows r where r.source = $2 and r.key = t.%3$I::text)',
+                   own.tab, own.status, own.key, punctual.source_type(own.tab, own.key))
+      using links, own.name;
     select array_agg(r.message_id),
            array_agg(row(jsonb_populate_record(null::punctual.source_row, jsonb_build_object('key', r.key)), null)::punctual.source_change)
       into ids, gone

@@ -544,18 +544,29 @@ $$;
 
 -- Has sent messages written to these tables from now on, and what waits in the outbox at once. Refuses, before anything
 -- is changed, and says everything that is in the way.
-create or replace function punctual.map_app(described jsonb) returns void
+-- In two steps, so that the indexes can be built in between (app_indexes): what is written, and then that it is.
+create or replace function punctual.describe_app(described jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   wrong constant text[] := punctual.app_faults(described);
-  names constant jsonb := punctual.app_names(described, false);
-  types constant jsonb := punctual.app_names(described, true);
-  made regprocedure;
 begin
   if wrong <> '{}' then
     raise exception using errcode = 'PU001',
       message = E'sent messages cannot be written as [app] describes it; nothing was changed:\n  - ' || array_to_string(wrong, E'\n  - ');
   end if;
+  insert into punctual.app_tables as t (definition) values (described)
+  on conflict (one) do update set definition = excluded.definition;
+end
+$$;
+
+create or replace function punctual.map_app(described jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  names constant jsonb := punctual.app_names(described, false);
+  types constant jsonb := punctual.app_names(described, true);
+  made regprocedure;
+begin
+  perform punctual.describe_app(described);
   for made in select punctual.app_made() loop
     execute format('drop function %s', made);
   end loop;
@@ -565,8 +576,7 @@ begin
   execute punctual.app_write_text(described, names, types);
   execute punctual.app_statuses_text(described, names, types);
   execute punctual.app_reply_text(described, names, types);
-  insert into punctual.app_tables as t (definition) values (described)
-  on conflict (one) do update set definition = excluded.definition, mapped_at = clock_timestamp();
+  update punctual.app_tables set mapped_at = clock_timestamp();
   update punctual.outbox set next_attempt_at = clock_timestamp();
 end
 $$;
@@ -642,4 +652,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
    where n.names -> x.part ? x.number
 $$;
 
-revoke execute on function punctual.map_app(jsonb), punctual.unmap_app() from PUBLIC;
+revoke execute on function punctual.describe_app(jsonb), punctual.map_app(jsonb), punctual.unmap_app() from PUBLIC;

@@ -10,6 +10,10 @@
 create or replace function punctual.note_for_user() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  -- What the app's own sender has sent is not news to it.
+  if current_setting('punctual.from_source', true) = 'on' then
+    return null;
+  end if;
   insert into punctual.user_notices (message_id, user_id, event) values (new.id, new.user_id, 'sms_' || new.status);
   return null;
 end
@@ -71,7 +75,8 @@ begin
       from gone g
       left join lateral (
         select o.key from punctual.source_rows o
-         where o.message_id = g.message_id and o.source = 'scheduled_sms_messages' offset 0) r on true
+          join punctual.sources s on s.name = o.source and s.table_name = 'scheduled_sms_messages'
+         where o.message_id = g.message_id offset 0) r on true
       left join lateral (
         select m.to_number from public.scheduled_messages m where m.id = g.message_id offset 0) n on true
      order by g.id

@@ -92,6 +92,49 @@ $$;
 
 revoke execute on function punctual.cancel_for_opt_out(uuid, text) from PUBLIC;
 
+-- A number has opted out by STOP, or in again: the preferences of the users who have it say so too, for the app, and
+-- for what is sent to them from other senders. Whether it has is read here, so that a write that is tried again later
+-- sets nothing that is over. What a person or the app has set is never taken back. For the daemon, with the owner's
+-- rights; returns why the app's table refused it, and what the server said.
+create or replace function punctual.write_opt_out(theirs text, out refusal text, out app_words text)
+language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp set lock_timeout = '100ms' as $$
+declare
+  by_stop constant text := 'recipient opted out (STOP)';
+  key constant text := punctual.key_type('user_sms_preferences', 'phone_number');
+  has constant text[] := punctual.columns_of('user_sms_preferences',
+    '{opted_out,opted_out_at,opt_out_reason,updated_at}');
+  stands constant boolean := exists (
+    select from punctual.suppressions s where s.their_number = theirs and s.reason = by_stop);
+  its_constraint text;
+  its_table text;
+  its_column text;
+  its_context text;
+begin
+  -- Without the reason, nobody would know what a START may take back.
+  if key is null or not has @> '{opted_out,opt_out_reason}' then
+    return;
+  end if;
+  execute (
+    select format('update public.user_sms_preferences set %s where phone_number = $1::%s and %s',
+                  string_agg(w.name || ' = ' || case when stands then w.stop else w.start end, ', '), key,
+                  case when stands then 'opted_out is not true' else 'opted_out and opt_out_reason = $2' end)
+      from (values ('opted_out', 'true', 'false'), ('opted_out_at', 'clock_timestamp()', 'null'),
+                   ('opt_out_reason', '$2', 'null'), ('updated_at', 'clock_timestamp()', 'clock_timestamp()')
+           ) as w (name, stop, start)
+     where w.name = any (has)) using theirs, by_stop;
+  set constraints all immediate;
+exception when query_canceled or assert_failure or others then
+  get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
+                          its_context = pg_exception_context;
+  app_words := sqlerrm;
+  refusal := punctual.refusal('writing an opt-out to the app''s preferences', sqlstate, sqlerrm, its_constraint, its_table,
+                              its_column, its_context);
+end
+$$;
+
+revoke execute on function punctual.write_opt_out(text) from PUBLIC;
+call punctual.grant_with('punctual.write_back(int)', 'punctual.write_opt_out(text)');
+
 -- Only if the table is the migrator's.
 do $$
 begin

@@ -34,23 +34,29 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(max(s.timezone), 'UTC'), max(s.business_hours) from punctual.settings s
 $$;
 
--- A moment in its message's local time: by the row's zone, else its user's, else the installation's.
+-- A moment in its message's local time: by the row's zone, else its user's (of the preferences, of the app's table of
+-- users), else the installation's.
 create or replace function punctual.local_time(at timestamptz, own_zone text, whose uuid, installation text,
                                                out timezone text, out due_local timestamp)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   candidate text := own_zone;
-  tab constant oid := to_regclass('public.user_sms_preferences');
+  tab text;
+  key text;
 begin
-  for turn in 1..4 loop
-    candidate := case turn when 1 then own_zone when 3 then installation when 4 then 'UTC' end;
-    if turn = 2 and whose is not null and coalesce(pg_catalog.has_table_privilege(tab, 'select'), false)
-       and (select count(*) = 2 from pg_catalog.pg_attribute a
-             where a.attrelid = tab and not a.attisdropped
-               and (a.attname = 'user_id' and a.atttypid = 'uuid'::regtype or a.attname = 'timezone'))
-    then
-      execute 'select p.timezone::text from public.user_sms_preferences p where p.user_id = $1 limit 1'
-        into candidate using whose;
+  for turn in 1..5 loop
+    candidate := case turn when 1 then own_zone when 4 then installation when 5 then 'UTC' end;
+    if turn in (2, 3) and whose is not null then
+      tab := case turn when 2 then 'user_sms_preferences' else 'users' end;
+      key := case turn when 2 then 'user_id' else 'id' end;
+      if coalesce(pg_catalog.has_table_privilege(to_regclass('public.' || tab), 'select'), false)
+         and (select count(*) = 2 from pg_catalog.pg_attribute a
+               where a.attrelid = to_regclass('public.' || tab) and not a.attisdropped
+                 and (a.attname = key and a.atttypid = 'uuid'::regtype or a.attname = 'timezone'))
+      then
+        execute format('select o.timezone::text from public.%I o where o.%I = $1 limit 1', tab, key)
+          into candidate using whose;
+      end if;
     end if;
     candidate := btrim(candidate, white!());
     continue when candidate is null

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
-use crate::message::{Channel, MessageId, Moment, counted};
+use crate::message::{Category, Channel, MessageId, Moment, counted};
 use crate::store::story::{Story, StoryAttempt, StoryChange, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
@@ -238,7 +238,13 @@ fn show_attempt(
         let _ = writeln!(text, "  last status   {receipt}");
     }
     if let Some(category) = &attempt.category {
-        let _ = writeln!(text, "  category      {category}");
+        let severity = Category::of(category).map(|kind| kind.severity().as_str());
+        let severity = severity.map(|of| format!(" (severity {of})"));
+        let _ = writeln!(
+            text,
+            "  category      {category}{}",
+            severity.unwrap_or_default()
+        );
     }
     if let Some(error) = &attempt.error {
         let _ = writeln!(text, "  error         {error}");

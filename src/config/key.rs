@@ -72,6 +72,9 @@ settings! {
     PLANNER_TEMPLATE Plain "PUNCTUAL_PLANNER_TEMPLATE" "planner.template";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
+    OTHER_NUMBERS  Plain   "PUNCTUAL_OTHER_NUMBERS"  "other_numbers";
+    RETRY_CARRIER  Plain   "PUNCTUAL_RETRY_CARRIER"  "retry_carrier";
+    MISSING_EVENTS Plain   "PUNCTUAL_MISSING_EVENTS" "missing_events";
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";
     PART_GAP       Plain   "PUNCTUAL_PART_GAP"       "part_gap";
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";

@@ -49,7 +49,7 @@ pub use error::{ConfigError, Problem};
 pub use planner::{PlannerSettings, planner};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
-pub use rules::campaign_hours;
+pub use rules::{UnknownSettings, campaign_hours};
 pub use smtp::SmtpSettings;
 pub use state::StateSetting;
 pub use values::LogFormat;
@@ -110,6 +110,8 @@ pub struct Config {
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
     pub limit_source: LimitSource,
+    /// What is done about messages of which something is not known.
+    pub unknown: UnknownSettings,
     /// What divides a text into parts; `None`: nothing does.
     pub part_separator: Option<String>,
     /// From the acceptance of one part to the next.
@@ -218,6 +220,7 @@ impl Config {
         let planner = PlannerSettings::read(&mut raw);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
+        let unknown = UnknownSettings::read(&mut raw);
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
         let part_gap = raw.or(&key::PART_GAP, "1500ms", values::part_gap);
         let job_urls = webhook::job_urls(&mut raw, provider.as_ref());
@@ -254,6 +257,7 @@ impl Config {
                 planner,
                 urgent_passes_quiet_hours,
                 limit_source,
+                unknown,
                 part_separator,
                 part_gap,
                 validate,

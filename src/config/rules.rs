@@ -3,11 +3,34 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::raw::Raw;
 use super::{Config, ConfigError, HttpSettings, Sources, key, values};
 use crate::clock::ZoneData;
-use crate::policy::{BusinessHours, Rules};
+use crate::policy::{BusinessHours, Rules, Unknown};
+
+/// What is done about messages of which something is not known.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct UnknownSettings {
+    /// Those of users to another number than theirs, or without preferences.
+    pub other_numbers: Unknown,
+    /// Those of a calendar event that is not there.
+    pub missing_events: Unknown,
+    /// Whether a text that a carrier may have delivered is sent again.
+    pub retry_carrier: bool,
+}
+
+impl UnknownSettings {
+    pub(super) fn read(raw: &mut Raw) -> Self {
+        let unknown = |text: &str| Unknown::of(text).ok_or_else(|| "send or refuse".into());
+        Self {
+            other_numbers: raw.or(&key::OTHER_NUMBERS, "send", unknown),
+            missing_events: raw.or(&key::MISSING_EVENTS, "refuse", unknown),
+            retry_carrier: raw.or(&key::RETRY_CARRIER, "false", values::yes_or_no),
+        }
+    }
+}
 
 /// The hours of campaigns that say no other, and their time zone, as far as they are set: for commands that need
 /// nothing else. One that is not valid is an error.
@@ -43,6 +66,9 @@ impl Config {
             campaign_hours: self.campaign_hours.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
+            other_numbers: self.unknown.other_numbers,
+            missing_events: self.unknown.missing_events,
+            retry_carrier: self.unknown.retry_carrier,
             part_separator: self.part_separator.clone(),
             part_gap: self.part_gap,
             validate: self.validate,

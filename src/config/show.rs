@@ -50,6 +50,8 @@ struct Shown<'a> {
     hours_by_campaign: String,
     urgent_passes_quiet_hours: bool,
     limit_source: &'static str,
+    #[serde(flatten)]
+    unknown: super::UnknownSettings,
     part_separator: &'a str,
     part_gap: String,
     validate: &'static str,
@@ -195,6 +197,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             LimitSource::Punctual => "punctual",
             LimitSource::App => "app",
         },
+        unknown: config.unknown,
         part_separator: config.part_separator.as_deref().unwrap_or_default(),
         part_gap: format_duration(config.part_gap).to_string(),
         validate: config.validate.as_str(),

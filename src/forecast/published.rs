@@ -13,7 +13,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{
     Capabilities, Channel, InDoubt, LaneKey, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
 };
-use crate::policy::{Rules, Validate, Zones};
+use crate::policy::{Rules, Unknown, Validate, Zones};
 
 mod feed;
 
@@ -162,6 +162,10 @@ pub struct PublishedRules {
     pub urgent_passes_quiet_hours: bool,
     /// Whether the app's own count of the day counts too.
     pub app_counts: bool,
+    /// As in the settings; `None`: of a version that sends such messages.
+    pub other_numbers: Option<String>,
+    /// As in the settings; `None`: of a version that sends such messages.
+    pub missing_events: Option<String>,
     /// What is done about rows that cannot be sent, as in the settings; empty: of a version that says nothing of it.
     pub validate: String,
     /// What divides a text into parts.
@@ -216,6 +220,11 @@ fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProv
     providers.channels().map(published).collect()
 }
 
+/// What an earlier version does not say, it sends.
+fn unknown(word: Option<&str>) -> Unknown {
+    word.and_then(Unknown::of).unwrap_or(Unknown::Send)
+}
+
 /// Providers like `provider` otherwise.
 fn read(
     published: &BTreeMap<String, PublishedProvider>,
@@ -257,6 +266,8 @@ impl PublishedRules {
             hours_by_campaign: Some(rules.hours_by_campaign.to_string()),
             urgent_passes_quiet_hours: rules.urgent_passes_quiet_hours,
             app_counts: rules.limit_source == LimitSource::App,
+            other_numbers: Some(rules.other_numbers.as_str().to_owned()),
+            missing_events: Some(rules.missing_events.as_str().to_owned()),
             validate: rules.validate.as_str().to_owned(),
             part_separator: rules.part_separator.clone(),
             part_gap_ms: millis(rules.part_gap),
@@ -301,6 +312,8 @@ impl PublishedRules {
             } else {
                 LimitSource::Punctual
             },
+            other_numbers: unknown(self.other_numbers.as_deref()),
+            missing_events: unknown(self.missing_events.as_deref()),
             validate: if self.validate == Validate::Refuse.as_str() {
                 Validate::Refuse
             } else {

@@ -16,6 +16,10 @@ pub struct Facts {
     pub scheduled_at: Option<Moment>,
     /// The recipient's time zone, as the row has it.
     pub timezone: Option<String>,
+    /// That of the user in the app's own table of users.
+    pub account_timezone: Option<String>,
+    /// Whether Punctual itself has planned it.
+    pub is_planned: bool,
     /// Its `message_type`.
     pub message_type: Option<String>,
     /// Its priority.
@@ -49,6 +53,7 @@ impl std::fmt::Debug for Facts {
             .field("user_id", &self.user_id)
             .field("timezone", &self.timezone)
             .field("message_type", &self.message_type)
+            .field("is_planned", &self.is_planned)
             .field("priority", &self.priority)
             .field("event", &self.event)
             .field("limit", &self.limit)
@@ -123,8 +128,10 @@ pub struct Template {
 }
 
 /// A row of `user_sms_preferences`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Preferences {
+    /// The phone number, of which [`Self::phone_verified`] speaks.
+    pub phone_number: Option<String>,
     /// Whether the phone number is verified.
     pub phone_verified: bool,
     /// Whether the user has opted out of all messages.
@@ -135,6 +142,19 @@ pub struct Preferences {
     pub quiet_hours: Option<QuietHours>,
     /// The time zone.
     pub timezone: Option<String>,
+}
+
+/// Without the number, which is private.
+impl std::fmt::Debug for Preferences {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Preferences")
+            .field("phone_verified", &self.phone_verified)
+            .field("opted_out", &self.opted_out)
+            .field("off", &self.off)
+            .field("quiet_hours", &self.quiet_hours)
+            .field("timezone", &self.timezone)
+            .finish_non_exhaustive()
+    }
 }
 
 /// From `start` (included) to `end` (excluded) on the recipient's clock, across midnight if `end` is earlier.
@@ -213,16 +233,16 @@ impl Switch {
         }
     }
 
-    /// The `message_type` that it switches.
-    pub const fn message_type(self) -> &'static str {
+    /// The `message_type`s that it switches.
+    pub const fn message_types(self) -> &'static [&'static str] {
         match self {
-            Self::TaskReminders => "task_reminder",
-            Self::DailyBrief => "daily_brief",
-            Self::UrgentAlerts => "urgent_alert",
-            Self::MorningKickoff => "morning_kickoff",
-            Self::EveningRecap => "evening_recap",
-            Self::NextUp => "next_up",
-            Self::EventReminders => "event_reminder",
+            Self::TaskReminders => &["task_reminder"],
+            Self::DailyBrief => &["daily_brief", "daily_agenda"],
+            Self::UrgentAlerts => &["urgent_alert"],
+            Self::MorningKickoff => &["morning_kickoff"],
+            Self::EveningRecap => &["evening_recap"],
+            Self::NextUp => &["next_up"],
+            Self::EventReminders => &["event_reminder", "event_starting_soon"],
         }
     }
 }
@@ -230,13 +250,27 @@ impl Switch {
 /// The calendar event of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Event {
-    /// The message has none, or the event was never in the calendar.
+    /// The message has none.
     #[default]
     None,
+    /// It names one that is not in the calendar; or it names no user, so that it is unknown whose event that is. When
+    /// it starts, if the row says so.
+    Missing(Option<Moment>),
     /// It was removed from the calendar, or is marked as cancelled.
     Gone,
     /// When it starts, by the calendar, or else by the row.
     Begins(Moment),
+}
+
+impl Event {
+    /// When it starts, as far as is known.
+    pub const fn starts(self) -> Option<Moment> {
+        match self {
+            Self::Begins(at) => Some(at),
+            Self::Missing(at) => at,
+            Self::None | Self::Gone => None,
+        }
+    }
 }
 
 /// The daily quota of a message.

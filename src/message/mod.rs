@@ -47,7 +47,7 @@ pub use in_doubt::{InDoubt, InDoubtError};
 pub use lane::{Channel, LaneKey};
 pub use moment::{Moment, Now, Uptime};
 pub use numbering::NumberFault;
-pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry, Scope};
+pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry, Scope, Severity};
 pub use pace::{PaceDue, PaceKey, PaceScope, PacedClaim, PacedResponse};
 pub use parties::{Parties, PartyKey};
 pub use parts::Part;

@@ -199,6 +199,23 @@ impl Category {
         Self::Unknown,
     ];
 
+    /// How bad it is for whoever runs the installation.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::AccountIssue => Severity::Critical,
+            Self::InvalidNumber | Self::SenderIssue => Severity::High,
+            Self::CarrierIssue | Self::Unreachable | Self::Content | Self::Unknown => {
+                Severity::Medium
+            }
+            Self::RateLimit | Self::OptedOut => Severity::Low,
+        }
+    }
+
+    /// From the column's value, which may also be the kind of a verdict.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// As `punctual.attempts.category` has it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -211,6 +228,34 @@ impl Category {
             Self::CarrierIssue => "carrier_issue",
             Self::Content => "content",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How bad a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It passes by itself, or is as the recipient wants it.
+    Low,
+    /// One message did not arrive.
+    Medium,
+    /// What is recorded of a recipient or a sender is wrong.
+    High,
+    /// Nothing is sent.
+    Critical,
+}
+
+impl Severity {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// As people and metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::version;
 
 mod lanes;
 mod reactor;
+mod refusals;
 mod reminders;
 mod texts;
 
@@ -60,10 +61,8 @@ impl Collector for Scrape {
         page.sampled(&self.metrics)?;
         page.texts(&self.metrics.texts)?;
         page.reminders(&self.metrics)?;
-        match &self.overview {
-            Some(overview) => page.reactor(overview),
-            None => Ok(()),
-        }
+        let overview = self.overview.as_ref();
+        overview.map_or(Ok(()), |overview| page.reactor(overview))
     }
 }
 
@@ -205,6 +204,7 @@ impl Page<'_> {
             "Requests to the provider, by outcome; refusals also by category.",
             sends,
         )?;
+        self.refusals(metrics)?;
         let unused = UNUSED.iter().zip(&metrics.verdicts);
         let unused = unused.flat_map(|(what, counts)| {
             // All of them from the start: a rate needs a zero.

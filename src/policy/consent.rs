@@ -27,7 +27,7 @@ pub(super) fn refusal(facts: &Facts, channel: Channel) -> Option<Reason> {
 }
 
 fn switched_off(chosen: &Preferences, message_type: &str) -> Option<Switch> {
-    let is_it = |switch: &&Switch| switch.message_type() == message_type.trim();
+    let is_it = |switch: &&Switch| switch.message_types().contains(&message_type.trim());
     chosen.off.iter().find(is_it).copied()
 }
 
@@ -102,15 +102,17 @@ mod tests {
     fn each_switch_stops_its_own_kind_and_no_other() {
         for off in Switch::ALL {
             for kind in Switch::ALL {
-                let facts = facts(|f, p| {
-                    f.message_type = Some(kind.message_type().into());
-                    p.off = vec![off];
-                });
-                assert_eq!(
-                    refusal(&facts, Channel::Sms).is_some(),
-                    off == kind,
-                    "{off:?} {kind:?}"
-                );
+                for of in kind.message_types() {
+                    let facts = facts(|f, p| {
+                        f.message_type = Some((*of).into());
+                        p.off = vec![off];
+                    });
+                    assert_eq!(
+                        refusal(&facts, Channel::Sms).is_some(),
+                        off == kind,
+                        "{off:?} {of}"
+                    );
+                }
             }
         }
         let reminders = |f: &mut Facts, p: &mut Preferences| {

@@ -11,7 +11,6 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::{Rules, zone_of};
-use crate::message::facts::Event;
 use crate::message::{Claim, Moment};
 
 /// The most characters of a title in a text, so that it stays one segment.
@@ -27,7 +26,7 @@ type Vars = BTreeMap<String, Box<serde_json::value::RawValue>>;
 /// is not rendered.
 pub(super) fn of<'a>(claim: &'a Claim, rules: &Rules, at: Moment) -> Option<Cow<'a, str>> {
     let vars = claim.facts.template_vars.as_deref()?;
-    let Event::Begins(starts) = claim.facts.event else {
+    let Some(starts) = claim.facts.event.starts() else {
         return Some(vars.into());
     };
     let zone = zone_of(&claim.facts, rules).zone;

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::Rule;
-use crate::message::facts::Event;
 use crate::message::{Claim, Moment};
 
 /// The end of the time in which a message may be sent.
@@ -36,17 +35,15 @@ impl Expiry {
 
     /// The end that the row itself sets, which a deferral does not move either.
     pub(super) fn of_row(claim: &Claim) -> Option<Self> {
-        let event = match claim.facts.event {
-            _ if !Rule::Event.holds(claim.lane.channel()) => None,
+        let event = claim.facts.event.starts().filter(|at| {
             // A message scheduled for later than that does not remind of it.
-            Event::Begins(at) if claim.facts.scheduled_at.unwrap_or(claim.wanted_at) < at => {
-                Some(Self {
-                    at,
-                    set_by: SetBy::EventStart,
-                })
-            }
-            Event::Begins(_) | Event::Gone | Event::None => None,
-        };
+            Rule::Event.holds(claim.lane.channel())
+                && claim.facts.scheduled_at.unwrap_or(claim.wanted_at) < *at
+        });
+        let event = event.map(|at| Self {
+            at,
+            set_by: SetBy::EventStart,
+        });
         [Self::send_before(claim.send_before), event]
             .into_iter()
             .flatten()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::message::facts::{Event, Limit, LimitSource};
+use crate::message::facts::{Limit, LimitSource};
 use crate::message::{
     Address, Channel, Claim, InDoubt, LaneKey, Moment, NumberFault, ProviderCapabilities,
     Retention, Routes, Sender, WebhookUrls, parts,
@@ -32,6 +32,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unknown;
 mod validate;
 mod zones;
 
@@ -49,6 +50,7 @@ pub use quiet::is_quiet;
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
 pub use text::{SUBJECT_MAX, subject_fault};
+pub use unknown::Unknown;
 pub use validate::Validate;
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
@@ -82,6 +84,12 @@ pub struct Rules {
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
     pub limit_source: LimitSource,
+    /// Messages of users to a number that is not the one they have verified, or without preferences.
+    pub other_numbers: Unknown,
+    /// Messages of a calendar event that is not there.
+    pub missing_events: Unknown,
+    /// Whether a text that a carrier may have delivered is sent again.
+    pub retry_carrier: bool,
     /// What divides a text into parts that are sent one after the other; `None`: nothing does.
     pub part_separator: Option<String>,
     /// From the acceptance of one part to the next; see [`Part::gap`](crate::message::Part::gap).
@@ -114,6 +122,9 @@ impl Default for Rules {
             campaign_hours: CampaignDefaults::default(),
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
+            other_numbers: Unknown::Send,
+            missing_events: Unknown::Refuse,
+            retry_carrier: false,
             part_separator: Some(parts::SEPARATOR.to_owned()),
             part_gap: parts::GAP,
             validate: Validate::Warn,
@@ -186,8 +197,7 @@ pub fn judge(
     if let Some(reason) = campaign::end(&claim.facts) {
         return Verdict::Cancel { reason };
     }
-    if Rule::Event.holds(channel) && claim.facts.event == Event::Gone {
-        let reason = Reason::new(ReasonKind::EventDeleted, "Calendar event deleted");
+    if let Some(reason) = unknown::number(claim, rules).or_else(|| unknown::event(claim, rules)) {
         return Verdict::Cancel { reason };
     }
     if claim.part.before == 0

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::message::facts::Template;
+use crate::message::facts::{Event, Template};
 use crate::message::{AttemptToken, Capabilities, Facts, LaneKey, MessageId, Part};
 
 mod channels;

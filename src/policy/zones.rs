@@ -83,13 +83,14 @@ impl std::fmt::Display for ZoneWarning {
 /// The most characters of such a value that are shown.
 const SHOWN_CHARS: usize = 40;
 
-/// The recipient's zone: the row's, else that of the preferences, else the installation's. Values that are not
-/// zones are skipped.
+/// The recipient's zone: the row's, else that of the preferences, else that of the app's table of users, else the
+/// installation's. Values that are not zones are skipped.
 pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
     let of_user = facts.preferences.as_ref().and_then(|p| p.timezone.as_ref());
     let said = [
         ("timezone", facts.timezone.as_ref()),
         ("the preferences' timezone", of_user),
+        ("the user's timezone", facts.account_timezone.as_ref()),
     ];
     let mut warnings = Vec::new();
     for (whose, name) in said {
@@ -147,6 +148,26 @@ mod tests {
         // The warning for the log has no name in it.
         for warning in &chosen.warnings {
             assert!(!warning.to_string().contains('"'), "{warning}");
+        }
+    }
+
+    #[test]
+    fn the_apps_table_of_users_comes_after_the_preferences() {
+        let rules = Rules::default();
+        for (preferred, expected) in [
+            (None, "Asia/Tokyo"),
+            (Some("UTC"), "UTC"),
+            (Some("PST"), "Asia/Tokyo"),
+        ] {
+            let facts = Facts {
+                account_timezone: Some("Asia/Tokyo".into()),
+                preferences: preferred.map(|zone: &str| Preferences {
+                    timezone: Some(zone.into()),
+                    ..Preferences::default()
+                }),
+                ..Facts::default()
+            };
+            assert_eq!(zone_of(&facts, &rules).name(), expected, "{preferred:?}");
         }
     }
 

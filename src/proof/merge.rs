@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::standing::{AttemptStanding, Change, Moved, RetryPlan, RowStanding, Standing};
-use crate::message::{AttemptToken, Failure, MessageId, ProviderSid, Stage, Status};
+use crate::message::{AttemptToken, MessageId, ProviderSid, Stage, Status};
 
 mod again;
 mod part;
 
+pub use again::Allowed;
 use again::again;
 
 /// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
@@ -99,15 +100,6 @@ pub struct ReceiptWrite<'a> {
     pub row: Option<Status>,
 }
 
-/// The installation's settings that decide about retries.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowed {
-    /// A message that is later than this gets no further attempt.
-    pub max_lateness: Duration,
-    /// From the acceptance of one part to the next.
-    pub part_gap: Duration,
-}
-
 /// Applies `reports` one after the other. A report whose message or attempt is not in `standings` has no effect.
 pub fn merge<'a>(
     mut standings: Standings,
@@ -175,7 +167,7 @@ impl Standings {
                         .status
                         .delivery
                         .failure()
-                        .is_some_and(Failure::is_retried);
+                        .is_some_and(|failure| allowed.failure(failure).is_retried());
                     let why = no_retry(standing, attempt)
                         .filter(|_| retries)
                         .map(str::to_owned);

@@ -70,9 +70,8 @@ use app_schema::Sql;
 use path::no_effect::Effects;
 use session::watch::{CHECK_AFTER, CurrentSession, State};
 
-/// How long a step may take where no message waits for it. Longer than the server itself lets a
-/// statement run (`session.sql`), so that it ends first only if the network path to the server is
-/// dead.
+/// How long a step may take where no message waits for it. Longer than the server itself lets a statement run
+/// (`session.sql`), so that it ends first only if the network path to the server is dead.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The database as the daemon uses it.
@@ -94,6 +93,8 @@ pub struct Store {
     look_up_after: Option<Duration>,
     /// From the acceptance of one part of a message to the next.
     part_gap: Duration,
+    /// Whether what a carrier may have delivered is sent again.
+    retry_carrier: bool,
     duplicates: Arc<AtomicU64>,
     /// Whether other instances run, which must be notified of rows that they have too.
     accompanied: Arc<AtomicBool>,
@@ -126,6 +127,7 @@ impl Store {
             account_of_sender: Arc::new(Some(serde_json::Map::new().into())),
             look_up_after: None,
             part_gap: parts::GAP,
+            retry_carrier: false,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
             outdated: Arc::default(),
@@ -187,6 +189,7 @@ impl Store {
             timezone: rules.timezone.iana_name().unwrap_or("UTC").into(),
             app_counts: rules.limit_source == LimitSource::App,
             part_gap: rules.part_gap,
+            retry_carrier: rules.retry_carrier,
             routes: Arc::clone(&rules.routes),
             account_of_sender: Arc::new(rules.routes.account_of_sender()),
             ..self
@@ -283,17 +286,12 @@ impl Store {
         Err(given_up)
     }
 
-    /// Stops using every connection made before now. One whose other end is gone without notice
-    /// looks like any other, and the step that timed out has returned it to the pool: the next
-    /// statement would wait as long. All of them, because they share a network path; a new one
-    /// costs milliseconds.
+    /// Stops using every connection made before now. One whose other end is gone without notice looks like any other,
+    /// and the step that timed out has returned it to the pool: the next statement would wait as long. All of them,
+    /// because they share a network path; a new one costs milliseconds.
     pub fn distrust(&self) {
-        let mut since = self
-            .distrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *since = Some(Stopwatch::start());
-        drop(since);
+        let since = self.distrusted.lock();
+        *since.unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
         self.left.notify_waiters();
     }
 

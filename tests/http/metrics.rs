@@ -57,6 +57,8 @@ async fn the_metrics_show_what_was_counted() {
         "punctual_lateness_part_seconds_sum{part=\"wake\"} 0.001",
         "punctual_sends_total{outcome=\"sent\",category=\"none\"} 1",
         "punctual_sends_total{outcome=\"failed\",category=\"opted_out\"} 1",
+        "punctual_refusals_total{severity=\"low\"} 1",
+        "punctual_refusals_total{severity=\"critical\"} 0",
         "punctual_unused_claims_total{verdict=\"returned\",reason=\"none\"} 1",
         "punctual_receipts_total{status=\"delivered\"} 1",
         "punctual_reaped_total 2",

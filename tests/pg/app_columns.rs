@@ -132,9 +132,15 @@ async fn the_record_says_which_event_it_was_about_and_why_it_did_not_arrive() {
     let world = World::new().await;
     let store = store(&world);
     let (columns, values) = (
-        ", from_number, calendar_event_id, metadata",
-        ", '+15005550006', 'google-1', '{\"event_title\": \"Standup\"}'",
+        ", from_number, user_id, calendar_event_id, metadata",
+        ", '+15005550006', '11111111-1111-4111-8111-111111111111', 'google-1', '{\"event_title\": \"Standup\"}'",
     );
+    run(
+        &world.unseen,
+        "insert into task_calendar_events (calendar_event_id, user_id)
+         values ('google-1', '11111111-1111-4111-8111-111111111111')",
+    )
+    .await;
     let id = world.row_with("pending", columns, values).await;
     let claim = won(&store, &[id]).await.remove(0);
     // Columns of the app's own, of other types: they are left to it.

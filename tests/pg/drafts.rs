@@ -645,3 +645,35 @@ async fn the_daemons_role_writes_texts() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_message_that_is_moved_by_itself_has_its_template_again_and_another_text_is_asked_for() {
+    let (world, store) = world().await;
+    let id = reminder(&world, true).await;
+    wanted(&world, id).await;
+    let own = taken(&store).await.remove(0);
+    assert!(put(&store, &own).await);
+    let moves = format!(
+        "update scheduled_messages set scheduled_at = scheduled_at - interval '5 minutes' where id = '{id}'"
+    );
+    run(&world.user, &moves).await;
+    let has_template =
+        "template_vars ->> 'event_title' = 'Sync' and metadata ->> 'generated_via' = 'template'";
+    assert!(world.get::<bool>(id, has_template).await);
+    let again = taken(&store).await;
+    assert!(again.len() == 1 && again[0].is_current);
+    assert!(put(&store, &again[0]).await);
+    // As it was read: no move. And with a text of its own it keeps that.
+    run(
+        &world.user,
+        "update scheduled_messages set scheduled_at = scheduled_at, priority = 'high'",
+    )
+    .await;
+    run(&world.user, &moves.replace("set ", "set body = 'mine', ")).await;
+    assert!(
+        world
+            .get::<bool>(id, "body = 'mine' and template_vars is null")
+            .await
+    );
+    assert_eq!(taken(&store).await.len(), 0);
+}

@@ -362,3 +362,48 @@ async fn the_users_word_drops_deferral_backoff_and_attempts() {
     .await;
     assert!(world.get::<bool>(id, "cancelled_at is not null").await);
 }
+
+/// For tables of the app's own, by the name that its papers have; one that the app has stays.
+#[tokio::test]
+async fn a_table_of_the_apps_can_have_its_statuses_guarded() {
+    let world = World::new().await;
+    run(
+        &world.user,
+        "create table texts (id int primary key, status text);
+         insert into texts values (1, 'delivered'), (2, 'sent'), (3, 'failed'), (4, 'queued');
+         create trigger guarded before update on texts for each row execute function validate_status_transition()",
+    )
+    .await;
+    for (id, to, is_refused) in [
+        (1, "pending", true),
+        (1, "delivered", false),
+        (2, "queued", true),
+        (2, "delivered", false),
+        (3, "pending", false),
+        (4, "cancelled", false),
+    ] {
+        let allowed =
+            format!("select validate_status_transition(status, '{to}') from texts where id = {id}");
+        assert_eq!(
+            one::<bool>(&world.user, &allowed).await,
+            !is_refused,
+            "{id} {to}"
+        );
+        let update = format!("update texts set status = '{to}' where id = {id}");
+        let refused = world.user.batch_execute(&update).await.err();
+        let code = refused.map(|error| error.code().unwrap().code().to_owned());
+        assert_eq!(code.as_deref(), is_refused.then_some("PT409"), "{id} {to}");
+    }
+    run(
+        &world.user,
+        "drop function validate_status_transition(text, text);
+         create function validate_status_transition(a text, b text) returns boolean language sql as 'select null::boolean'",
+    )
+    .await;
+    punctual::store::Migrator::embedded()
+        .run(world.db.dsn())
+        .await
+        .unwrap();
+    let own = "select validate_status_transition('sent', 'sent') is null";
+    assert!(one::<bool>(&world.user, own).await);
+}

@@ -195,3 +195,34 @@ async fn the_checks_of_a_version_before_are_taken_over() {
     refuses(&world.user, "in_doubt", &insert("in_doubt", "'x'")).await;
     run(&world.user, &insert("priority", "'own'")).await;
 }
+
+/// After schema punctual was dropped, and after a restore of the schema without its data.
+#[tokio::test]
+async fn whose_words_a_column_has_is_known_again_after_a_restore_of_schemas_alone() {
+    for own in [false, true] {
+        let db = TestDb::empty().await;
+        let client = db.client().await;
+        run(&client, BASE).await;
+        if own {
+            let priority = "alter table scheduled_messages add column priority text default 'p1'";
+            run(&client, priority).await;
+        }
+        let migrator = Migrator::embedded();
+        migrator.run(db.dsn()).await.unwrap();
+        for restored in [
+            "drop schema punctual, punctual_api cascade; alter table scheduled_messages drop column account, drop column media_urls",
+            "delete from punctual.migrations; delete from punctual.triggers; delete from punctual.app_words",
+        ] {
+            run(&client, restored).await;
+            migrator.run(db.dsn()).await.unwrap();
+            let words = insert("priority", "'p2'");
+            if own {
+                run(&client, &words).await;
+            } else {
+                refuses(&client, "priority", &words).await;
+            }
+            refuses(&client, "in_doubt", &insert("in_doubt", "'never'")).await;
+            refuses(&client, "max_attempts", &insert("max_attempts", "0")).await;
+        }
+    }
+}

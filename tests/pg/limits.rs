@@ -382,3 +382,88 @@ async fn each_day_is_the_recipients(world: World) {
     let old = "select count(*) from punctual.days where ends < now() + interval '30 days'";
     assert_eq!(one::<i64>(&world.unseen, old).await, 0);
 }
+
+/// Limit 10, of which the app has sent 3 and Punctual 7: whether the app's own count shows those or not, and whatever
+/// counts, none is subtracted twice.
+#[tokio::test]
+async fn what_the_apps_count_shows_of_ours_is_not_counted_twice() {
+    let world = World::new().await;
+    user(&world, USER, 10).await;
+    let starts =
+        "update user_sms_preferences set daily_sms_count = 3, daily_count_reset_at = now()";
+    run(&world.user, starts).await;
+    let migrator = punctual::store::Migrator::embedded();
+    let of = |source| {
+        let rules = Rules {
+            limit_source: source,
+            ..rules()
+        };
+        store(&world).with_rules(&rules)
+    };
+    let (ours, both) = (of(LimitSource::Punctual), of(LimitSource::App));
+    let now = ours.now().await.unwrap();
+    let days = Days::around(now, &Zones::bundled());
+    ours.keep_days(&days).await.unwrap();
+    let shows = async |expected: i32| {
+        let count = "select daily_sms_count from user_sms_preferences";
+        assert_eq!(one::<i32>(&world.user, count).await, expected);
+    };
+    // A claim that is put back again.
+    let goes_by = async |store: &Store| {
+        let id = message(&world, USER, "normal").await;
+        let won = won(store, &[id]).await.remove(0);
+        if goes(&won) {
+            let back = Settlement::returned("a test");
+            recorded(store, &[record(&won, back)]).await;
+        }
+        goes(&won)
+    };
+    assert_eq!(ours.show_counts(10).await.unwrap(), 0, "it is off");
+    migrator
+        .show_daily_counts(world.db.dsn(), true)
+        .await
+        .unwrap();
+    for _ in 0..7 {
+        let id = message(&world, USER, "normal").await;
+        let claims = won(&ours, &[id]).await;
+        recorded(&ours, &[accepted(&claims[0])]).await;
+    }
+    assert!(
+        !goes_by(&both).await && goes_by(&ours).await,
+        "not shown yet"
+    );
+    for _ in 0..2 {
+        ours.show_counts(100).await.unwrap();
+        shows(10).await;
+        assert!(!goes_by(&both).await && goes_by(&ours).await);
+    }
+    // The app goes on counting; then it sets its count to zero, by a clock of milliseconds.
+    let apps = "update user_sms_preferences
+                   set daily_sms_count = daily_sms_count + 1, daily_count_reset_at = date_trunc('milliseconds', daily_count_reset_at)";
+    run(&world.user, apps).await;
+    assert!(goes_by(&ours).await);
+    ours.show_counts(100).await.unwrap();
+    shows(11).await;
+    let reset = "update user_sms_preferences set daily_sms_count = 0, daily_count_reset_at = now() + interval '1 ms'";
+    run(&world.user, reset).await;
+    assert!(goes_by(&both).await);
+    ours.show_counts(100).await.unwrap();
+    shows(7).await;
+    // What is locked is shown later.
+    run(
+        &world.user,
+        "begin; update user_sms_preferences set daily_sms_count = 8",
+    )
+    .await;
+    assert!(goes_by(&ours).await);
+    assert_eq!(ours.show_counts(100).await.unwrap(), 0);
+    run(&world.user, "commit").await;
+    assert_eq!(ours.show_counts(100).await.unwrap(), 1);
+    shows(8).await;
+    migrator
+        .show_daily_counts(world.db.dsn(), false)
+        .await
+        .unwrap();
+    let left = "select count(*) from punctual.count_changes";
+    assert_eq!(one::<i64>(&world.unseen, left).await, 0);
+}

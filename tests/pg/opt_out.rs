@@ -394,3 +394,78 @@ async fn who_opted_out_and_was_forgotten_is_not_texted() {
     let id = world.insert(TO, None).await;
     assert!(world.claimed(id).await);
 }
+
+const WHO: &str = "11111111-1111-4111-8111-111111111111";
+
+impl World {
+    /// Whether each user is opted out, by number, and why.
+    async fn preferences(&self) -> String {
+        let sql = "select string_agg(concat_ws(' ', right(phone_number, 4), opted_out, opted_out_at is not null, opt_out_reason), ', '
+                                     order by phone_number, user_id) from user_sms_preferences";
+        self.text(sql).await
+    }
+}
+
+/// The users with that number, and no others; what a person has set stays.
+#[tokio::test]
+async fn stop_is_written_to_the_preferences_and_start_takes_back_what_it_has_set() {
+    let world = World::new().await;
+    let users = format!(
+        "insert into user_sms_preferences (user_id, phone_number, opted_out, opt_out_reason)
+         values ('{WHO}', '{TO}', false, null), ('22222222-2222-4222-8222-222222222222', '{TO}', true, 'by letter'),
+                ('33333333-3333-4333-8333-333333333333', '{OTHER}', false, null)"
+    );
+    world.app.batch_execute(&users).await.unwrap();
+    let elsewhere = world.insert(TO, Some(OTHER)).await;
+    let of_user =
+        format!("update scheduled_messages set user_id = '{WHO}' where id = '{elsewhere}'");
+    world.app.batch_execute(&of_user).await.unwrap();
+    world.reply("STOP").await;
+    let stopped = format!("1234 t t {REASON}, 1234 t f by letter, 9876 f f");
+    assert_eq!(world.preferences().await, stopped);
+    // What another sender would have sent to the user.
+    let why = "cancelled: the recipient has opted out";
+    assert_eq!(world.fate(elsewhere).await, why);
+    world.reply_as("SM90", "START", None).await;
+    let lifted = "1234 f f, 1234 t f by letter, 9876 f f";
+    assert_eq!(world.preferences().await, lifted);
+    // One that is posted again lifts nothing later.
+    world.reply("STOP").await;
+    world.reply_as("SM90", "START", None).await;
+    assert_eq!(world.preferences().await, stopped);
+}
+
+/// The opt-out counts all the same. What is written later is what the opt-outs have come to by then.
+#[tokio::test]
+async fn an_opt_out_that_the_preferences_refuse_is_written_later_as_it_is_then() {
+    let world = World::new().await;
+    let refuses = format!(
+        "insert into user_sms_preferences (user_id, phone_number) values ('{WHO}', '{TO}');
+         create function never() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+         create trigger never before update on user_sms_preferences for each row execute function never()"
+    );
+    world.app.batch_execute(&refuses).await.unwrap();
+    world.reply("STOP").await;
+    assert!(world.suppressed().await);
+    assert_eq!(world.preferences().await, "1234 f f");
+    let works = "drop trigger never on user_sms_preferences; update punctual.outbox set next_attempt_at = now()";
+    world.app.batch_execute(works).await.unwrap();
+    assert_eq!(world.store.outbox_next().await.unwrap(), Some(true));
+    assert_eq!(world.preferences().await, format!("1234 t t {REASON}"));
+    world.reply("START").await;
+
+    let locked = "create trigger never before update on user_sms_preferences for each row execute function never()";
+    world.app.batch_execute(locked).await.unwrap();
+    world.reply("STOP").await;
+    world
+        .app
+        .batch_execute("drop trigger never on user_sms_preferences")
+        .await
+        .unwrap();
+    world.reply("START").await;
+    let due = "update punctual.outbox set next_attempt_at = now()";
+    world.app.batch_execute(due).await.unwrap();
+    assert_eq!(world.store.outbox_next().await.unwrap(), Some(true));
+    assert_eq!(world.store.outbox_next().await.unwrap(), None);
+    assert_eq!(world.preferences().await, "1234 f f");
+}

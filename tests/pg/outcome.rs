@@ -519,3 +519,21 @@ async fn a_row_without_an_end_of_time_is_recorded_like_any_other() {
     let done = store.record(&[&back]).await.unwrap();
     assert!(done[&claim.token].as_ref().unwrap().is_due_at(Moment::MIN));
 }
+
+#[tokio::test]
+async fn an_attempt_has_the_severity_of_its_refusal() {
+    let world = World::new().await;
+    for (category, severity) in [
+        ("'account_issue'", Some("critical")),
+        ("'carrier_issue'", Some("medium")),
+        ("'quiet_hours'", None),
+        ("null", None),
+    ] {
+        let sql = format!(
+            "insert into punctual.attempts as a (token, message_id, number, instance, lease_until, category)
+             values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now(), {category}) returning punctual.severity(a)"
+        );
+        let is: Option<String> = one(&world.unseen, &sql).await;
+        assert_eq!(is.as_deref(), severity, "{category}");
+    }
+}

@@ -91,10 +91,8 @@ async fn of_whom_nothing_is_known_nothing_is_returned() {
     )
     .await;
     assert!(some.preferences.is_none() && some.template.is_none());
-    assert_eq!(
-        some.event,
-        Event::Begins(Moment::from_micros(1_893_456_000_000_000))
-    );
+    let begins = Moment::from_micros(1_893_456_000_000_000);
+    assert_eq!(some.event, Event::Missing(Some(begins)));
 }
 
 /// What is null is what the policy takes it for, and never an answer that is neither.
@@ -331,4 +329,88 @@ async fn two_under_way_may_not_have_one_key_and_what_has_ended_gives_it_free() {
     run(&world.user, "delete from scheduled_messages").await;
     let report = migrator.run(world.db.dsn()).await.unwrap();
     assert_eq!(report.indexes, ["scheduled_messages_dedup_key"]);
+}
+
+/// A template without variables needs neither a text of its own nor variables.
+#[tokio::test]
+async fn a_message_without_a_text_has_that_of_its_template() {
+    let world = World::new().await;
+    let make = "insert into sms_templates (template_key, name, message_template) values ('hello', 'Hello', 'Hello there')
+                returning id";
+    let template: uuid::Uuid = one(&world.user, make).await;
+    let inserted: uuid::Uuid = one(
+        &world.user,
+        &format!(
+            "insert into scheduled_messages (to_number, body, scheduled_at, template_id)
+             values ('+13105550100', '', now(), '{template}') returning id"
+        ),
+    )
+    .await;
+    let claim = won(&store(&world), &[inserted]).await.remove(0);
+    assert_eq!(crate::ours::cleared(&claim).body(), "Hello there");
+    // With a text it has that; without a template it has none.
+    let own: Option<String> = one(
+        &world.user,
+        &format!(
+            "insert into scheduled_messages (to_number, body, scheduled_at, template_id)
+             values ('+13105550100', 'my own', now(), '{template}') returning template_vars::text"
+        ),
+    )
+    .await;
+    assert_eq!(own, None);
+    let empty = "insert into scheduled_messages (to_number, body, scheduled_at) values ('+13105550100', '', now())
+                 returning template_vars::text";
+    assert_eq!(one::<Option<String>>(&world.user, empty).await, None);
+}
+
+/// The number of the preferences, the zone of the app's own table of users, and who has made the message, whatever the
+/// types of the columns are.
+#[tokio::test]
+async fn a_users_number_and_zone_come_with_the_claim() {
+    let world = World::new().await;
+    run(
+        &world.user,
+        &format!(
+            "create table users (id uuid primary key, timezone text);
+             insert into users values ('{USER}', 'Asia/Tokyo');
+             insert into user_sms_preferences (user_id, phone_number, phone_verified, quiet_hours_start)
+             values ('{USER}', '+13105550100', true, null);
+             insert into task_calendar_events (calendar_event_id, user_id) values ('e', '{USER}')"
+        ),
+    )
+    .await;
+    for types in [
+        "",
+        "alter table user_sms_preferences alter user_id type text using user_id::text",
+    ] {
+        run(&world.user, types).await;
+        let id = world
+            .row_with(
+                "pending",
+                ", user_id, calendar_event_id",
+                &format!(", '{USER}', 'e'"),
+            )
+            .await;
+        let mut of = won(&store(&world), &[id]).await.remove(0).facts;
+        let own = of.preferences.take().unwrap();
+        assert_eq!(own.phone_number.as_deref(), Some("+13105550100"));
+        assert_eq!(of.account_timezone.as_deref(), Some("Asia/Tokyo"));
+        assert!(!of.is_planned);
+        run(
+            &world.unseen,
+            &format!(
+                "delete from punctual.planned;
+                 insert into punctual.planned (user_id, calendar_event_id, message_id, starts_at) values ('{USER}', 'e', '{id}', now());
+                 update scheduled_messages set status = 'pending' where id = '{id}'"
+            ),
+        )
+        .await;
+        let of = won(&store(&world), &[id]).await.remove(0).facts;
+        assert!(of.is_planned);
+    }
+    let local = "select timezone from scheduled_messages_local limit 1";
+    world
+        .row_with("pending", ", user_id", &format!(", '{USER}'"))
+        .await;
+    assert_eq!(one::<String>(&world.user, local).await, "Asia/Tokyo");
 }

@@ -14,7 +14,9 @@ const SEED: &str = include_str!("presets/seed.sql");
 const USER: &str = "insert into users (id) values ('11111111-1111-4111-8111-111111111111');
   insert into user_sms_preferences (user_id, phone_number, phone_verified, event_reminders_enabled, quiet_hours_start,
                                     quiet_hours_end)
-  values ('11111111-1111-4111-8111-111111111111', '+13105550101', true, true, null, null)";
+  values ('11111111-1111-4111-8111-111111111111', '+13105550101', true, true, null, null);
+  insert into task_calendar_events (calendar_event_id, user_id, sync_status)
+  values ('google-1', '11111111-1111-4111-8111-111111111111', 'synced')";
 
 /// A text that stands alone; its id.
 const ALONE: &str = "insert into sms_messages (user_id, phone_number, message_content, status, scheduled_for, metadata)
@@ -126,8 +128,24 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
     let store = store(&world);
     let claim = won(&store, &[id]).await.remove(0);
     assert_eq!(claim.body.as_str(), "now");
+    let migrator = Migrator::embedded();
+    migrator.notify_users(world.db.dsn(), true).await.unwrap();
+    let (listener, mut hears) = crate::rows::hearing(&world.db).await;
+    run(&listener, "listen notify_user").await;
     assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
     store.write_back(10).await.unwrap();
+    let heard = hears.recv().await.unwrap();
+    let tokio_postgres::AsyncMessage::Notification(heard) = heard else {
+        panic!("{heard:?}");
+    };
+    assert!(
+        heard
+            .payload()
+            .contains(&format!("\"scheduled_sms_id\": \"{key}\"")),
+        "{}",
+        heard.payload()
+    );
+    migrator.notify_users(world.db.dsn(), false).await.unwrap();
     let row = "select concat_ws(' ', status, sent_at is not null, twilio_sid is not null, send_attempts, last_error is null)
                  from scheduled_sms_messages";
     assert_eq!(one::<String>(&world.unseen, row).await, "sent t t 1 t");
@@ -162,6 +180,12 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
     Migrator::embedded().run(world.db.dsn()).await.unwrap();
     Migrator::embedded().check(world.db.dsn()).await.unwrap();
 
+    let templates = "select string_agg(template_key, ' ' order by template_key) from sms_templates
+                      where message_template like '%{{%' and template_vars <> '{}'";
+    assert_eq!(
+        one::<String>(&world.unseen, templates).await,
+        "daily_brief_ready task_reminder urgent_task"
+    );
     let lead = "select event_reminder_lead_time_minutes from user_sms_preferences";
     assert_eq!(one::<i32>(&world.unseen, lead).await, 15);
 }
@@ -482,4 +506,38 @@ async fn what_the_apps_worker_takes_by_its_row_is_its_own_and_its_job_stays_for_
     assert_eq!(one::<String>(&world.unseen, &of_job).await, "pending");
     let of_row = format!("select status::text from sms_messages where id = '{theirs}'");
     assert_eq!(one::<String>(&world.unseen, &of_row).await, "queued");
+}
+
+/// In repeatable read the app does not see what another transaction has committed since it began: it fails, and is to
+/// be tried again, as any such conflict of its own.
+#[tokio::test]
+async fn in_repeatable_read_a_record_that_was_linked_meanwhile_is_no_message_of_its_own() {
+    let world = World::new().await;
+    run(&world.user, "create table users (id uuid primary key)").await;
+    made(&world).await;
+    run(&world.user, USER).await;
+    let record: Uuid = one(&world.user, &ALONE.replace("'scheduled'", "'pending'")).await;
+    let row = reminds(&world, "the text").await;
+    let link =
+        format!("update scheduled_sms_messages set sms_message_id = '{record}' where id = '{row}'");
+    let schedules = format!("update sms_messages set status = 'scheduled' where id = '{record}'");
+    let other = world.db.client().await;
+    for (first, second) in [(&link, &schedules), (&schedules, &link)] {
+        run(
+            &other,
+            "begin isolation level repeatable read; select count(*) from sms_messages",
+        )
+        .await;
+        run(&world.user, first).await;
+        let failed = other.batch_execute(second).await.unwrap_err();
+        assert_eq!(failed.code().unwrap().code(), "40001");
+        run(&other, "rollback").await;
+        run(&other, second).await;
+        assert_eq!(world.tally().await, "pending 1");
+        let back = format!(
+            "update scheduled_sms_messages set sms_message_id = null where id = '{row}';
+             update sms_messages set status = 'pending' where id = '{record}'"
+        );
+        run(&world.user, &back).await;
+    }
 }

@@ -45,8 +45,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "ON", conflicts_with_all = ["print", "supabase", "unfollow"])]
     notify_users: Option<Switch>,
 
+    /// Also add what Punctual sends to users' own daily_sms_count, from now on or no longer
+    #[arg(long, value_name = "ON", conflicts_with_all = ["print", "supabase", "unfollow"])]
+    daily_counts: Option<Switch>,
+
     /// Write sent messages to the tables messages and conversations again, and run nothing else
-    #[arg(long, conflicts_with_all = ["print", "supabase", "role", "rls", "json", "unfollow", "preset", "notify_users"])]
+    #[arg(long, conflicts_with_all = ["print", "supabase", "role", "rls", "json", "unfollow", "preset", "notify_users", "daily_counts"])]
     unmap: bool,
 
     /// Also create the tables of an app that is known, where they are missing, and follow them
@@ -117,6 +121,11 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let report = progress::shown(&migrator, &dsn).await?;
     if let Some(switch) = args.notify_users {
         migrator.notify_users(&dsn, switch == Switch::On).await?;
+    }
+    if let Some(switch) = args.daily_counts {
+        migrator
+            .show_daily_counts(&dsn, switch == Switch::On)
+            .await?;
     }
     let mut granted = match &args.role {
         Some(role) => migrator.grant(&dsn, role).await?,

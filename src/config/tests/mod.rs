@@ -12,6 +12,7 @@ mod retention;
 mod settings;
 mod smtp;
 mod sources;
+mod unknown;
 mod webhooks;
 mod webpush;
 mod writer;

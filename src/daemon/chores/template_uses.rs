@@ -1,4 +1,4 @@
-//! Counts in the app's templates how often each was used.
+//! Counts in the app's tables how often each template was used, and, if that is wanted, what users were sent on a day.
 
 use super::{Context, Progress};
 use crate::store::StoreError;
@@ -6,5 +6,7 @@ use crate::store::StoreError;
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let store = &on.dispatch.store;
     store.bounded(store.count_template_uses()).await?;
-    Ok(Progress::Done)
+    let most = on.dispatch.limits.daemon.chores.source_writes;
+    let shown = store.bounded(store.show_counts(most)).await?;
+    Ok(Progress::of(shown.into(), most))
 }

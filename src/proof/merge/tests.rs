@@ -15,6 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const ALLOWED: Allowed = Allowed {
     max_lateness: HOUR,
     part_gap: Duration::from_secs(2),
+    retry_carrier: false,
 };
 const MESSAGE: MessageId = MessageId(Uuid::from_u128(1));
 const ATTEMPT: AttemptToken = AttemptToken(Uuid::from_u128(11));

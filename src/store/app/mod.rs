@@ -8,6 +8,7 @@ pub(in crate::store) mod jobs;
 pub(in crate::store) mod links;
 mod outbox;
 pub mod planner;
+pub(in crate::store) mod preferences;
 pub(in crate::store) mod push;
 mod reminders;
 pub(in crate::store) mod rows;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::preferences;
 use super::rows::{self, Write};
 use crate::schedule::Backoff;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
@@ -43,6 +44,7 @@ impl Store {
             }),
             Ok(Write::Delivered(delivered)) => rows::write_again(&tx, &delivered).await?,
             Ok(Write::Reply(kept)) => rows::write_reply_again(&tx, &kept).await?,
+            Ok(Write::OptOut { theirs }) => preferences::write_opt_out_again(&tx, &theirs).await?,
             Ok(Write::Status { status_of }) => rows::write_status_again(&tx, &status_of).await?,
         };
         match &refused {

@@ -31,6 +31,8 @@ pub(in crate::store) enum Write {
     Status { status_of: String },
     /// A reply.
     Reply(KeptReply),
+    /// An opt-out: the preferences of the users with this number take what it has come to by then.
+    OptOut { theirs: String },
 }
 
 /// A reply as the app's tables show it. Kept as JSON in the outbox, so its fields must not change.
@@ -115,7 +117,10 @@ pub(in crate::store) struct Refusal {
 }
 
 impl Refusal {
-    fn read(row: &Row, step: &'static str) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn read(
+        row: &Row,
+        step: &'static str,
+    ) -> Result<Option<Self>, StoreError> {
         let read = || -> Result<_, tokio_postgres::Error> {
             let names: Option<String> = row.try_get(0)?;
             let words = row.try_get(1)?;

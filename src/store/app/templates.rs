@@ -1,7 +1,8 @@
-//! The app's own counts of how often a template was used.
+//! The app's own counts: of how often a template was used, of what users were sent on a day.
 
 use crate::store::{Sql, Store, StoreError, prepared};
 
+static SHOW_COUNTS: &Sql = sql!("sql/show_counts.sql");
 static TEMPLATE_USES: &Sql = sql!("sql/template_uses.sql");
 
 impl Store {
@@ -13,5 +14,18 @@ impl Store {
         let counted = client.query(&uses, &[]).await;
         counted.map_err(StoreError::at(STEP))?;
         Ok(())
+    }
+
+    /// Adds what users were sent to the app's own counts of their day, of at most so many; returns of how many. None,
+    /// if that is not wanted.
+    pub async fn show_counts(&self, most: u32) -> Result<u32, StoreError> {
+        const STEP: &str = "writing the app's counts of a day";
+        let client = self.client().await?;
+        let statement = prepared(&client, SHOW_COUNTS, STEP).await?;
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let row = client.query_one(&statement, &[&most]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let shown: Option<i32> = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        Ok(shown.map_or(0, i32::unsigned_abs))
     }
 }

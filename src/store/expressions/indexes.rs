@@ -5,12 +5,14 @@ use super::{Text, cut};
 /// Where the indexes are defined.
 pub(super) const INDEXES: &str = include_str!("../../../migrations/20261128000004_indexes.sql");
 
-/// And those that came later: of the numbers of pending messages, of campaigns, of lists, of retries.
-pub(super) const MORE_INDEXES: [&str; 4] = [
+/// And those that came later: of the numbers of pending messages, of campaigns, of lists, of retries, of users'
+/// numbers.
+pub(super) const MORE_INDEXES: [&str; 5] = [
     include_str!("../../../migrations/20261128220000_edges.sql"),
     include_str!("../../../migrations/20261129020001_claim_indexes.sql"),
     include_str!("../../../migrations/20261130040001_list_index.sql"),
     include_str!("../../../migrations/20261130080000_retry_index.sql"),
+    include_str!("../../../migrations/20261206140000_preference_numbers.sql"),
 ];
 
 /// Made by the first, and dropped by `20261202120000_known_words`.

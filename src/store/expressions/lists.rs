@@ -187,18 +187,22 @@ pub(super) const fn switched_off<const N: usize>(alias: &[u8], out: &mut Text<N>
     out.row(" then '{}'::text[] else array_remove(array[", b"");
     at = 0;
     while at < Switch::ALL.len() {
-        out.row(
-            if at == 0 {
-                "case when not $"
-            } else {
-                ", case when not $"
-            },
-            alias,
-        );
-        out.row(Switch::ALL[at].column(), b"");
-        out.row(" then '", b"");
-        out.row(Switch::ALL[at].message_type(), b"");
-        out.row("' end", b"");
+        let (mut n, types) = (0, Switch::ALL[at].message_types());
+        while n < types.len() {
+            out.row(
+                if at + n == 0 {
+                    "case when not $"
+                } else {
+                    ", case when not $"
+                },
+                alias,
+            );
+            out.row(Switch::ALL[at].column(), b"");
+            out.row(" then '", b"");
+            out.row(types[n], b"");
+            out.row("' end", b"");
+            n += 1;
+        }
         at += 1;
     }
     out.row("], null) end", b"");
@@ -207,11 +211,15 @@ pub(super) const fn switched_off<const N: usize>(alias: &[u8], out: &mut Text<N>
 pub(super) const fn switches<const N: usize>(out: &mut Text<N>) {
     let mut at = 0;
     while at < Switch::ALL.len() {
-        out.row(if at == 0 { "('" } else { ", ('" }, b"");
-        out.row(Switch::ALL[at].column(), b"");
-        out.row("', '", b"");
-        out.row(Switch::ALL[at].message_type(), b"");
-        out.row("')", b"");
+        let (mut n, types) = (0, Switch::ALL[at].message_types());
+        while n < types.len() {
+            out.row(if at + n == 0 { "('" } else { ", ('" }, b"");
+            out.row(Switch::ALL[at].column(), b"");
+            out.row("', '", b"");
+            out.row(types[n], b"");
+            out.row("')", b"");
+            n += 1;
+        }
         at += 1;
     }
 }

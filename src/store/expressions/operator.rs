@@ -1,6 +1,7 @@
 //! Expressions of lists.
 
 use super::{Text, cut};
+use crate::message::Category;
 
 /// Where a filter is applied.
 const WALK: &str = include_str!("../operator/sql/walk.sql");
@@ -35,6 +36,20 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         ),
         // What walk.sql does before its result: the rows that it has read, and those that match.
         b"walk_steps" => out.append(cut(WALK, "-- Steps:\n", "-- Result:\n")),
+        // How bad the refusal of an attempt is; null: it was not refused.
+        b"severity" => {
+            let mut at = 0;
+            out.row("case $category", alias);
+            while at < Category::ALL.len() {
+                out.row(" when '", b"");
+                out.row(Category::ALL[at].as_str(), b"");
+                out.row("' then '", b"");
+                out.row(Category::ALL[at].severity().as_str(), b"");
+                out.row("'", b"");
+                at += 1;
+            }
+            out.row(" end", b"");
+        }
         // What a message of a campaign is to whoever decides about it, in short: another one, once it was changed.
         b"as_seen" => out.row(
             "left(encode(sha256(convert_to(jsonb_build_array($customer_name, $phone_number, $content)::text, 'UTF8')), 'hex'), 32)",

@@ -135,6 +135,7 @@ impl Store {
         let allowed = Allowed {
             max_lateness,
             part_gap: self.part_gap,
+            retry_carrier: self.retry_carrier,
         };
         let merged = merge(std::mem::take(&mut group.standings), &located, allowed);
         let moved = self.write(&tx, &merged, &group.app_messages).await?;

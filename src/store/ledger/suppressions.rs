@@ -3,6 +3,7 @@
 
 use deadpool_postgres::Transaction;
 
+use crate::store::app::preferences;
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static SUPPRESS: &Sql = sql!("sql/suppress.sql");
@@ -18,8 +19,9 @@ const REPORTED_BY_PROVIDER: &str = "recipient opted out (reported by the provide
 pub(in crate::store) type Pair = (String, String);
 
 impl Store {
-    /// A recipient has opted out from these of our senders by this reply: recorded, and what is pending for
-    /// them is cancelled. Returns how many were. A known reply changes nothing.
+    /// A recipient has opted out from these of our senders by this reply: recorded, what is pending for them is
+    /// cancelled, and the preferences of the users with that number say so. Returns how many were cancelled. A known
+    /// reply changes nothing.
     pub async fn opt_out(
         &self,
         reply: &str,
@@ -27,16 +29,20 @@ impl Store {
         theirs: &str,
         reason: &str,
     ) -> Result<u64, StoreError> {
-        let theirs = vec![theirs; ours.len()];
+        let each = vec![theirs; ours.len()];
         let opt_out = OptOut {
             ours,
-            theirs: &theirs,
+            theirs: &each,
             reason,
             default_sender: self.default_sender.as_deref(),
         };
         let mut client = self.client().await?;
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-        let cancelled = opt_out.record(&tx, Some(reply)).await?;
+        let recorded = opt_out.record(&tx, Some(reply)).await?;
+        if recorded.is_some() {
+            preferences::write_opt_out(&tx, theirs).await?;
+        }
+        let cancelled = recorded.unwrap_or(0);
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(cancelled)
     }
@@ -45,13 +51,16 @@ impl Store {
     /// nothing.
     pub async fn opt_in(&self, reply: &str, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
         const STEP: &str = "lifting an opt-out";
-        let client = self.client().await?;
-        let statement = prepared(&client, UNSUPPRESS, STEP).await?;
-        client
-            .execute(&statement, &[&ours, &theirs, &reply])
-            .await
-            .map_err(StoreError::at(STEP))?;
-        Ok(())
+        let at = StoreError::at(STEP);
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(&at)?;
+        let statement = prepared(&tx, UNSUPPRESS, STEP).await?;
+        let row = tx.query_one(&statement, &[&ours, &theirs, &reply]).await;
+        let row = row.map_err(&at)?;
+        if row.try_get(0).map_err(StoreError::unreadable(STEP))? {
+            preferences::write_opt_out(&tx, theirs).await?;
+        }
+        tx.commit().await.map_err(&at)
     }
 }
 
@@ -86,8 +95,13 @@ struct OptOut<'a> {
 
 impl OptOut<'_> {
     /// Recorded, whatever becomes of the messages: if the app's table refuses that one of them is cancelled, all
-    /// remain pending, and each is cancelled by its claim. Returns how many were cancelled.
-    async fn record(&self, tx: &Transaction<'_>, reply: Option<&str>) -> Result<u64, StoreError> {
+    /// remain pending, and each is cancelled by its claim. Returns how many were cancelled; `None`: the reply was
+    /// known.
+    async fn record(
+        &self,
+        tx: &Transaction<'_>,
+        reply: Option<&str>,
+    ) -> Result<Option<u64>, StoreError> {
         let at = StoreError::at(STEP);
         let statement = prepared(tx, SUPPRESS, STEP).await?;
         let row = tx
@@ -99,7 +113,7 @@ impl OptOut<'_> {
             .map_err(&at)?;
         let pairs: i64 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
         if pairs == 0 {
-            return Ok(0);
+            return Ok(None);
         }
         let statement = prepared(tx, CANCEL_SUPPRESSED, STEP).await?;
         tx.batch_execute("savepoint cancelling")
@@ -112,7 +126,7 @@ impl OptOut<'_> {
             )
             .await;
         match cancelled.map_err(&at) {
-            Ok(cancelled) => Ok(cancelled),
+            Ok(cancelled) => Ok(Some(cancelled)),
             Err(error) if error.is_refusal() => {
                 tx.batch_execute("rollback to savepoint cancelling")
                     .await
@@ -122,7 +136,7 @@ impl OptOut<'_> {
                     "a recipient opted out, but pending messages could not be cancelled; \
                      each is cancelled at its time instead, and none is sent"
                 );
-                Ok(0)
+                Ok(Some(0))
             }
             Err(error) => Err(error),
         }

@@ -25,6 +25,10 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
         user_id: row.try_get("user_id")?,
         scheduled_at: Some(row.try_get::<_, PgTimestamp>("scheduled_at")?.0),
         timezone: row.try_get("timezone")?,
+        account_timezone: row.try_get("account_timezone")?,
+        is_planned: row
+            .try_get::<_, Option<bool>>("is_planned")?
+            .unwrap_or(false),
         message_type: row.try_get("message_type")?,
         priority: Priority::of(row.try_get("priority")?),
         template: template(row)?,
@@ -92,9 +96,10 @@ fn preferences(row: &Row) -> Result<Option<Preferences>, tokio_postgres::Error> 
         return Ok(None);
     }
     let off: Vec<&str> = row.try_get("off")?;
-    let is_off = |switch: &Switch| off.contains(&switch.message_type());
+    let is_off = |switch: &Switch| off.contains(&switch.message_types()[0]);
     let quiet = (row.try_get("quiet_start")?, row.try_get("quiet_end")?);
     Ok(Some(Preferences {
+        phone_number: row.try_get("user_number")?,
         phone_verified: row.try_get("phone_verified")?,
         opted_out: row.try_get("opted_out")?,
         off: Switch::ALL.into_iter().filter(is_off).collect(),
@@ -112,7 +117,12 @@ fn event(row: &Row) -> Result<Event, tokio_postgres::Error> {
         return Ok(Event::Gone);
     }
     let starts: Option<PgTimestamp> = row.try_get("event_start")?;
-    Ok(starts.map_or(Event::None, |at| Event::Begins(at.0)))
+    let starts = starts.map(|at| at.0);
+    let is_there: Option<bool> = row.try_get("event_is_there")?;
+    if row.try_get::<_, Option<bool>>("names_event")? == Some(true) && is_there != Some(true) {
+        return Ok(Event::Missing(starts));
+    }
+    Ok(starts.map_or(Event::None, Event::Begins))
 }
 
 fn limit(row: &Row) -> Result<Limit, tokio_postgres::Error> {

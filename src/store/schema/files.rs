@@ -55,6 +55,10 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261205120000_sent_record_rights",
     "20261206130000_links",
     "20261206130001_jobs",
+    "20261206140000_preference_numbers",
+    "20261206140001_more_facts",
+    "20261206140002_shown_counts",
+    "20261206140003_own_words",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -97,9 +101,11 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "retention",
     "rpc",
     "scheduled_messages",
+    "shown_counts",
     "source_records",
     "source_setup",
     "sources",
+    "status_transition",
     "suppressions",
     "tables",
     "tables_setup",

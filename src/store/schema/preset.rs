@@ -19,8 +19,8 @@ pub struct Preset {
     pub(in crate::store) tables: &'static [Table],
     /// Its source tables, as JSON.
     sources: &'static str,
-    /// Adds the columns that its app has in tables that are always there.
-    pub(in crate::store) adds: Option<File<'static>>,
+    /// Adds the columns and rows that its app has in tables that are always there.
+    pub(in crate::store) adds: &'static [File<'static>],
 }
 
 /// A table of a preset.
@@ -104,10 +104,16 @@ const BUILDOS: Preset = Preset {
         ),
     ],
     sources: include_str!("presets/buildos.json"),
-    adds: Some(File {
-        name: "the lead time of reminders",
-        sql: assembled!("sql/preset_lead_time.sql"),
-    }),
+    adds: &[
+        File {
+            name: "the lead time of reminders",
+            sql: assembled!("sql/preset_lead_time.sql"),
+        },
+        File {
+            name: "the templates",
+            sql: assembled!("sql/preset_templates.sql"),
+        },
+    ],
 };
 
 const CAMPAIGN: Preset = Preset {
@@ -119,7 +125,7 @@ const CAMPAIGN: Preset = Preset {
         NONE
     )],
     sources: include_str!("presets/campaign.json"),
-    adds: None,
+    adds: &[],
 };
 
 impl Preset {

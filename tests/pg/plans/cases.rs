@@ -405,6 +405,8 @@ pub(super) const DAEMON: &[Case] = &[
         24,
         "array['+15005550006'], '+16000000001', 'SM-1'",
     ),
+    case("app/write_opt_out", 1, 80, "'+14000000001'"),
+    case("app/show_counts", 20, 5, "20"),
     case("app/template_uses", 20, 60, ""),
     case("app/planner_is_on", 1, 5, ""),
     case("app/planner_as_app", 1, 5, ""),

@@ -54,8 +54,8 @@ update public.conversations set last_message_at = now() - interval '1 day';
 insert into public.messages (conversation_id, direction, body, twilio_sid, status)
 select plans.id('conversation', 1 + i % {others}), 'outbound', 'sent ' || i, 'SM' || md5(plans.token('sent', i)::text), 'sent'
   from generate_series(1, {rows}) i;
-insert into public.user_sms_preferences (user_id, phone_verified, timezone, daily_sms_limit)
-select plans.id('user', i), true, 'Europe/Berlin', 10 from generate_series(1, {others}) i;
+insert into public.user_sms_preferences (user_id, phone_verified, timezone, daily_sms_limit, phone_number)
+select plans.id('user', i), true, 'Europe/Berlin', 10, '+1' || (4000000000 + i) from generate_series(1, {others}) i;
 update public.user_sms_preferences set updated_at = now();
 insert into public.task_calendar_events (calendar_event_id, user_id, event_title, event_start, sync_status)
 select 'event ' || i, plans.id('user', i), 'a', now() + interval '3 hours', 'synced' from generate_series(1, {others}) i;

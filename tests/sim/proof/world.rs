@@ -26,6 +26,7 @@ pub(super) const MAX_LATENESS: Duration = Duration::from_secs(3600);
 pub(super) const ALLOWED: Allowed = Allowed {
     max_lateness: MAX_LATENESS,
     part_gap: Duration::from_millis(1_500),
+    retry_carrier: false,
 };
 
 const MS: i64 = 1_000;

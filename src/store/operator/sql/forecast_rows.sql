@@ -36,8 +36,8 @@ with quarantine as materialized (
    cross join lateral (select greatest(r.due, r.paused_until, clock_timestamp()) as at) t
     left join lateral (
       select y.starts, y.day
-        from (values (0, btrim(r.timezone::text, white!())), (1, btrim((p.facts).timezone, white!())), (2, $3::text))
-               as z (rank, zone)
+        from (values (0, btrim(r.timezone::text, white!())), (1, btrim((p.facts).timezone, white!())),
+                     (2, btrim((p.facts).account_timezone, white!())), (3, $3::text)) as z (rank, zone)
         join punctual.days y on y.zone = lower(z.zone collate "C") collate "default" and y.starts <= t.at and t.at < y.ends
        where t.at < 'infinity'
        order by z.rank
@@ -61,16 +61,16 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
        t.is_active as template_is_active, case when channel!(r) = 'email' then punctual.html_of(t.id) end as html,
        coalesce((p.facts).has_preferences, false) as has_preferences, (p.facts).phone_verified, (p.facts).opted_out,
        (p.facts).off, (p.facts).quiet_start, (p.facts).quiet_end, (p.facts).timezone as user_timezone,
-       (p.facts).event_is_cancelled as event_gone,
+       (p.facts).event_is_cancelled as event_gone, (p.facts).phone_number as user_number, (p.facts).account_timezone,
+       (p.facts).is_planned, nullif(r.calendar_event_id, '') is not null as names_event, (p.facts).event_is_there,
        case when r.calendar_event_id is not null then coalesce((p.facts).event_start, r.event_start) end as event_start,
-       null::text as place_day, case when c.left_today < 1 then c.daily_limit end as over_limit,
-       c.id is not null as is_limited, r.paused_until, r.paused_by, r.is_quarantined,
+       null::text as place_day, case when c.left_today < 1 then c.daily_limit end as over_limit, c.id is not null as is_limited,
+       r.paused_until, r.paused_by, r.is_quarantined,
        (select s.reason from punctual.suppressions s
          where is_opted_out!(r) limit 1) as suppressed,
        case when r.parts_done > 0 then (
         select max(a.lease_until) from punctual.attempts a where a.message_id = r.id and is_open!(a)) end as open_until,
-       pace.id as pace, rate.id as rate,
-       case when rate.id is not null then charge!(r) end as segments
+       pace.id as pace, rate.id as rate, case when rate.id is not null then charge!(r) end as segments
   from rows r left join people p on p.id = r.id
   left join counted c on c.id = r.id
   left join punctual.paces pace

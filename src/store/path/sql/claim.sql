@@ -115,7 +115,8 @@ select coalesce(w.id, u.id) as id, w.token, w.number, (w.attempts - 1)::int as a
        t.is_active as template_is_active, case when channel!(w) = 'email' then punctual.html_of(t.id) end as html,
        coalesce((w.facts).has_preferences, false) as has_preferences, (w.facts).phone_verified, (w.facts).opted_out,
        (w.facts).off, (w.facts).quiet_start, (w.facts).quiet_end, (w.facts).timezone as user_timezone,
-       (w.facts).event_is_cancelled as event_gone,
+       (w.facts).event_is_cancelled as event_gone, (w.facts).phone_number as user_number, (w.facts).account_timezone,
+       (w.facts).is_planned, nullif(w.calendar_event_id, '') is not null as names_event, (w.facts).event_is_there,
        case when w.calendar_event_id is not null
             then coalesce((w.facts).event_start, w.event_start) end as event_start,
        w.day::text as place_day, w.over_limit

@@ -25,6 +25,13 @@ impl Migrator<'_> {
         .await
     }
 
+    /// Whether the app's own counts of a user's day have what Punctual sends, from now on.
+    pub async fn show_daily_counts(&self, dsn: &Dsn, wanted: bool) -> Result<(), MigrateError> {
+        let sql = format!("select punctual.show_daily_counts({wanted})");
+        self.in_session(dsn, async |client| call(client, &sql).await)
+            .await
+    }
+
     /// Whether users are notified of what becomes of their messages, from now on.
     pub async fn notify_users(&self, dsn: &Dsn, wanted: bool) -> Result<(), MigrateError> {
         let sql = format!("select punctual.notify_users({wanted})");
@@ -40,37 +47,35 @@ pub(super) async fn map(
     progress: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Vec<String>, MigrateError> {
     let mut done = Vec::new();
-    if let Some(app) = app
+    let described = if let Some(app) = app
         && !is_mapped(client, app).await?
     {
-        call(client, &mapping(app)).await?;
         done.push("sent messages are written as [app] describes it".to_owned());
+        app.described()
     } else {
         // The functions are of the tables and of the program that were there when they were made.
         match definition(client).await? {
-            Some(known) => call(client, &renewed(&known)).await?,
+            Some(known) => known.to_string(),
             None => return Ok(done),
         }
-    }
+    };
+    // Until its indexes are there, nothing is written to a table.
+    let [describe, map] = mapping(&described);
+    call(client, &describe).await?;
     let indexes = sql!("../sql/app_indexes.sql").text();
     sources::indexes(client, indexes, progress).await?;
+    call(client, &map).await?;
     Ok(done)
 }
 
-/// The statement that does it.
-pub(super) fn mapping(app: &AppTables) -> String {
-    format!(
-        "select punctual.map_app({}::jsonb)",
-        sources::literal(&app.described())
-    )
-}
-
-/// The statement that makes the functions of this description again.
-fn renewed(known: &Value) -> String {
-    format!(
-        "select punctual.map_app({}::jsonb)",
-        sources::literal(&known.to_string())
-    )
+/// The statements that do it: the indexes are built in between.
+pub(super) fn mapping(described: &str) -> [String; 2] {
+    ["describe_app", "map_app"].map(|function| {
+        format!(
+            "select punctual.{function}({}::jsonb)",
+            sources::literal(described)
+        )
+    })
 }
 
 /// Whether they are written as it is described here.

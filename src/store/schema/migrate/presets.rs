@@ -28,8 +28,8 @@ pub(super) async fn make(client: &Client, preset: &Preset) -> Result<Vec<String>
         missing.push(row.try_get::<_, String>(0).map_err(MigrateError::Record)?);
     }
     let mut made = Vec::new();
-    if let Some(adds) = preset.adds {
-        apply(client, &[Part::unrecorded(adds)], PROGRAM).await?;
+    for adds in preset.adds {
+        apply(client, &[Part::unrecorded(*adds)], PROGRAM).await?;
     }
     for table in preset.tables {
         // One that is there may lack a type that others use.
@@ -105,16 +105,17 @@ pub(super) fn print(migrator: &Migrator<'_>, text: &mut String) {
         sources::print(&source, text);
     }
     if let Some(described) = &migrator.app {
+        let [describe, map] = app::mapping(&described.described());
         let _ = writeln!(
             text,
-            "-- [app]; then the indexes: select build from punctual.app_indexes(), each outside a transaction\n\n{};\n",
-            app::mapping(described)
+            "-- [app]; before the second the indexes: select build from punctual.app_indexes(), each outside a transaction\n\n\
+             {describe};\n\n{map};\n"
         );
     }
 }
 
 fn print_tables(preset: &Preset, text: &mut String) {
-    if let Some(adds) = preset.adds {
+    for adds in preset.adds {
         let _ = writeln!(text, "-- {}\n\n{};\n", adds.name, adds.text().trim_end());
     }
     for table in preset.tables {

@@ -28,7 +28,7 @@ with expected_column (tab, name, type) as (
          ('task_calendar_events', 'event_start', 'timestamp with time zone'),
          ('task_calendar_events', 'event_link', 'text'), ('task_calendar_events', 'sync_status', 'text')
   union all
-  select 'user_sms_preferences', s.col, 'boolean' from (values switches!()) as s (col, kind)
+  select distinct 'user_sms_preferences', s.col, 'boolean' from (values switches!()) as s (col, kind)
 ), other_column as (
   -- All integer types are accepted, and all text and enum types.
   select e.tab, e.name, e.type, c.oid is null as no_table,
