@@ -654,16 +654,16 @@ async fn two_that_emit_at_once_do_not_exceed_a_limit_together() {
     };
     let more = at(59);
     let (second, ()) = tokio::join!(emit(&other, "error.critical", say, &more), waits);
-    let word = "status, cancel_reason";
-    assert_eq!(deliveries(&world, first, word).await, "pending");
+    let columns = "status, cancel_reason";
+    assert_eq!(deliveries(&world, first, columns).await, "pending");
     assert_eq!(
-        deliveries(&world, second, word).await,
+        deliveries(&world, second, columns).await,
         "cancelled frequency"
     );
     let mut words = Vec::new();
     for minute in [60, 120, 24 * 60] {
         let event = emit(&world.user, "error.critical", say, &at(minute)).await;
-        words.push(deliveries(&world, event, word).await);
+        words.push(deliveries(&world, event, columns).await);
     }
     assert_eq!(words, ["pending", "cancelled frequency", "pending"]);
     // What is cancelled makes room.
@@ -675,7 +675,7 @@ async fn two_that_emit_at_once_do_not_exceed_a_limit_together() {
     )
     .await;
     let event = emit(&world.user, "error.critical", say, &at(30)).await;
-    assert_eq!(deliveries(&world, event, word).await, "pending");
+    assert_eq!(deliveries(&world, event, columns).await, "pending");
     run(&other, "begin isolation level repeatable read").await;
     let why = refused(
         &other,

@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ON", conflicts_with_all = ["print", "supabase", "unfollow"])]
     notify_users: Option<Switch>,
 
-    /// Also add what Punctual sends to users' own daily_sms_count, from now on or no longer
+    /// Also add what Punctual sends to the daily counts of users that the app keeps, from now on or no longer
     #[arg(long, value_name = "ON", conflicts_with_all = ["print", "supabase", "unfollow"])]
     daily_counts: Option<Switch>,
 
