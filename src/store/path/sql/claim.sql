@@ -117,8 +117,7 @@ select coalesce(w.id, u.id) as id, w.token, w.number, (w.attempts - 1)::int as a
        (w.facts).off, (w.facts).quiet_start, (w.facts).quiet_end, (w.facts).timezone as user_timezone,
        (w.facts).event_is_cancelled as event_gone, (w.facts).phone_number as user_number, (w.facts).account_timezone,
        (w.facts).is_planned, nullif(w.calendar_event_id, '') is not null as names_event, (w.facts).event_is_there,
-       case when w.calendar_event_id is not null
-            then coalesce((w.facts).event_start, w.event_start) end as event_start,
+       case when w.calendar_event_id is not null then coalesce((w.facts).event_start, w.event_start) end as event_start,
        w.day::text as place_day, w.over_limit
   from won w
   full join unwanted u on u.id = w.id
