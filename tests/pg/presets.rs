@@ -2,6 +2,7 @@
 
 use punctual::store::migrate::Report;
 use punctual::store::{Migrator, Preset};
+use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 use crate::ours::{accepted, recorded, store, won};
@@ -56,6 +57,37 @@ async fn columns(world: &World, table: &str) -> String {
            from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"
     );
     one(&world.unseen, &sql).await
+}
+
+/// The preset has brought templates, and a lead time for users.
+async fn has_templates_and_leads(world: &World) {
+    let templates = "select string_agg(template_key, ' ' order by template_key) from sms_templates
+                      where message_template like '%{{%' and template_vars <> '{}'";
+    assert_eq!(
+        one::<String>(&world.unseen, templates).await,
+        "daily_brief_ready task_reminder urgent_task"
+    );
+    let lead = "select event_reminder_lead_time_minutes from user_sms_preferences";
+    assert_eq!(one::<i32>(&world.unseen, lead).await, 15);
+}
+
+/// A daemon sends the message of this row; a listener for the user hears of the row by its id.
+async fn sent_and_heard(world: &World, id: Uuid, key: Uuid) {
+    let store = store(world);
+    let claim = won(&store, &[id]).await.remove(0);
+    assert_eq!(claim.body.as_str(), "now");
+    let migrator = Migrator::embedded();
+    migrator.notify_users(world.db.dsn(), true).await.unwrap();
+    let (listener, mut notifications) = crate::rows::hearing(&world.db).await;
+    run(&listener, "listen notify_user").await;
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    store.write_back(10).await.unwrap();
+    let AsyncMessage::Notification(heard) = notifications.recv().await.unwrap() else {
+        panic!("no notification");
+    };
+    let names = format!("\"scheduled_sms_id\": \"{key}\"");
+    assert!(heard.payload().contains(&names), "{}", heard.payload());
+    migrator.notify_users(world.db.dsn(), false).await.unwrap();
 }
 
 #[tokio::test]
@@ -125,27 +157,7 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
         .await;
         assert_eq!(world.status(id).await, expected);
     }
-    let store = store(&world);
-    let claim = won(&store, &[id]).await.remove(0);
-    assert_eq!(claim.body.as_str(), "now");
-    let migrator = Migrator::embedded();
-    migrator.notify_users(world.db.dsn(), true).await.unwrap();
-    let (listener, mut hears) = crate::rows::hearing(&world.db).await;
-    run(&listener, "listen notify_user").await;
-    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
-    store.write_back(10).await.unwrap();
-    let heard = hears.recv().await.unwrap();
-    let tokio_postgres::AsyncMessage::Notification(heard) = heard else {
-        panic!("{heard:?}");
-    };
-    assert!(
-        heard
-            .payload()
-            .contains(&format!("\"scheduled_sms_id\": \"{key}\"")),
-        "{}",
-        heard.payload()
-    );
-    migrator.notify_users(world.db.dsn(), false).await.unwrap();
+    sent_and_heard(&world, id, key).await;
     let row = "select concat_ws(' ', status, sent_at is not null, twilio_sid is not null, send_attempts, last_error is null)
                  from scheduled_sms_messages";
     assert_eq!(one::<String>(&world.unseen, row).await, "sent t t 1 t");
@@ -179,15 +191,7 @@ async fn tables_that_are_missing_are_created_and_followed_and_again_there_is_not
     assert!(error.to_string().contains("run `punctual migrate`"));
     Migrator::embedded().run(world.db.dsn()).await.unwrap();
     Migrator::embedded().check(world.db.dsn()).await.unwrap();
-
-    let templates = "select string_agg(template_key, ' ' order by template_key) from sms_templates
-                      where message_template like '%{{%' and template_vars <> '{}'";
-    assert_eq!(
-        one::<String>(&world.unseen, templates).await,
-        "daily_brief_ready task_reminder urgent_task"
-    );
-    let lead = "select event_reminder_lead_time_minutes from user_sms_preferences";
-    assert_eq!(one::<i32>(&world.unseen, lead).await, 15);
+    has_templates_and_leads(&world).await;
 }
 
 #[tokio::test]
