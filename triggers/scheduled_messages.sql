@@ -237,16 +237,14 @@ begin
     new.twilio_sid := null;
     new.delivered_at := null;
     -- One of a template that has no variables needs neither a text nor any.
-    if btrim(new.body, white!()) = '' then
-      begin
-        if new.template_id is not null and new.template_vars is null then
-          new.template_vars := '{}';
-        end if;
-      -- The app has dropped one of them, or altered its type.
-      exception when undefined_column or datatype_mismatch then
-        null;
-      end;
-    end if;
+    begin
+      if btrim(new.body, white!()) = '' and new.template_id is not null and new.template_vars is null then
+        new.template_vars := '{}';
+      end if;
+    -- The app has dropped one of them, or altered its type.
+    exception when undefined_column or datatype_mismatch then
+      null;
+    end;
     if not is_understood!(new) then
       new.status := 'failed';
       new.error_message := not_understood!(new);
