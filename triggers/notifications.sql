@@ -814,26 +814,12 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   offered record;
   made regprocedure;
-  grantee name;
 begin
-  for offered in
-    select o.* from punctual.notification_offers() o
-     where not exists (select from pg_catalog.pg_proc p
-                        where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = o.name
-                          and not (coalesce(obj_description(p.oid, 'pg_proc'), '') = 'made by Punctual'
-                                   and pg_catalog.pg_has_role(p.proowner, 'usage')))
-  loop
+  for offered in select o.* from punctual.notification_offers() o where punctual.may_offer(o.name) loop
     execute offered.make;
     select p.oid::regprocedure into made from pg_catalog.pg_proc p
      where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = offered.name;
-    execute format('comment on function %s is ''made by Punctual''', made);
-    execute format('revoke execute on function %s from PUBLIC', made);
-    for grantee in select r.rolname from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role') loop
-      execute format('revoke execute on function %s from %I', made, grantee);
-      if grantee = 'service_role' or grantee = 'authenticated' and offered.for_users then
-        execute format('grant execute on function %s to %I', made, grantee);
-      end if;
-    end loop;
+    call punctual.offer(made, offered.for_users);
   end loop;
 end
 $$;

@@ -5,16 +5,8 @@
 -- What was delivered stays so, and what was sent can only arrive, or not. Anything else may come to anything: what has
 -- failed may be sent again, and proof that a message was sent may come late.
 do $$
-declare
-  has_name boolean;
-  is_ours boolean;
 begin
-  select count(*) > 0, bool_and(coalesce(obj_description(p.oid, 'pg_proc'), '') = 'made by Punctual'
-                                and pg_catalog.pg_has_role(p.proowner, 'usage'))
-    into has_name, is_ours
-    from pg_catalog.pg_proc p
-   where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = 'validate_status_transition';
-  if has_name and not is_ours then
+  if not punctual.may_offer('validate_status_transition') then
     return;
   end if;
   create or replace function public.validate_status_transition(old_status text, new_status text) returns boolean

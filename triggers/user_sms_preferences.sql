@@ -177,16 +177,8 @@ $$;
 -- Whether texts reach a user, for people and apps; it shows what its caller may see. A function of that name
 -- without Punctual's comment is the app's own.
 do $$
-declare
-  has_name boolean;
-  is_ours boolean;
 begin
-  select count(*) > 0, bool_and(coalesce(obj_description(p.oid, 'pg_proc'), '') = 'made by Punctual'
-                                and pg_catalog.pg_has_role(p.proowner, 'usage'))
-    into has_name, is_ours
-    from pg_catalog.pg_proc p
-   where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = 'get_user_sms_channel_info';
-  if not has_name or is_ours then
+  if punctual.may_offer('get_user_sms_channel_info') then
     create or replace function public.get_user_sms_channel_info(p_user_id uuid)
     returns table (has_sms_available boolean, phone_number text, phone_verified boolean,
                    phone_verified_at timestamptz, opted_out boolean)
