@@ -36,7 +36,8 @@ begin
     select format('update public.queue_jobs t set %s from jsonb_populate_record(null::public.queue_jobs, $2) p where t.id = $1',
                   string_agg(format('%1$I = p.%1$I', a.attname), ', '))
       from pg_catalog.pg_attribute a
-     where a.attrelid = 'public.queue_jobs'::regclass and a.attnum > 0 and not a.attisdropped and become ? a.attname)
+     where a.attrelid = 'public.queue_jobs'::regclass and a.attnum > 0 and not a.attisdropped
+       and (become ? a.attname or a.attname = 'updated_at'))
     using job, become || jsonb_build_object('updated_at', clock_timestamp());
   perform set_config('punctual.job_call', '', true);
 end
@@ -88,6 +89,10 @@ begin
      set scheduled_at = coalesce(at, m.scheduled_at), status = case when reason is null then m.status else 'cancelled' end,
          cancel_reason = coalesce(reason, m.cancel_reason), updated_at = clock_timestamp()
    where m.id = message and is_pending!(m);
+  -- No outcome comes of what the daemon has not claimed.
+  if found and reason is not null then
+    delete from punctual.job_runs o where o.message_id = message;
+  end if;
   perform set_config('punctual.writer', coalesce(writer, ''), true), set_config('punctual.from_source', '', true);
 end
 $$;
@@ -150,6 +155,8 @@ begin
     if has_ended and (m.attempts > 0 or j ->> 'status' = 'completed') then
       perform punctual.job_message(job, null, 'the job has ended');
     else
+      -- It is tried again anyway: what its worker said of the former request asks for no run of its own.
+      update punctual.job_runs o set next_at = null where o.message_id = message and o.next_at is not null;
       perform punctual.job_write(job, jsonb_build_object(
         'status', case when m.attempts > 0 then 'retrying' else 'pending' end, 'attempts', total, 'error_message', m.error_message));
     end if;
@@ -275,7 +282,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   n int := 0;
 begin
-  if exists (select from punctual.sources s where s.name = 'buildos_jobs' and s.definition ? 'jobs') then
+  if exists (select from punctual.sources s where s.name = 'buildos_jobs' and s.definition ? 'jobs')
+     and exists (select from punctual.settings s where s.job_urls <> '{}')
+  then
     select f.followed into n from punctual.source_fill('buildos_jobs', null, most) f;
   end if;
   return n;

@@ -29,6 +29,7 @@ returns uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   made uuid;
+  owner uuid;
 begin
   if due is null or not isfinite(due) then
     raise exception using errcode = 'PT422', message = 'p_scheduled_for is missing', hint = 'Give a time, or leave it out.';
@@ -36,10 +37,13 @@ begin
   -- Between two of these another session may add one, or end it.
   for attempt in 1..20 loop
     if key is not null then
-      select j.id into made from public.queue_jobs j
+      select j.id, j.user_id into made, owner from public.queue_jobs j
        where j.dedup_key = key and j.status::text in ('pending', 'processing', 'retrying')
        order by j.created_at limit 1;
-      if found then
+      if found and owner is distinct from whose then
+        raise exception using errcode = 'PT409', message = 'a job of another user has this p_dedup_key',
+          hint = 'Put the id of the user into the key.';
+      elsif found then
         return made;
       end if;
     end if;

@@ -142,21 +142,6 @@ exception when data_exception then
 end
 $$;
 
--- Moves a delivery to clicked, and no other way. A later click moves it too if the first one could not.
-create or replace function punctual.link_clicked(delivery uuid, at timestamptz) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  if to_regprocedure('punctual.delivery_progress(uuid, text, timestamptz)') is not null then
-    execute 'select punctual.delivery_progress($1, ''clicked'', $2)' using delivery, at;
-  elsif to_regclass('public.notification_deliveries') is not null then
-    update public.notification_deliveries d
-       set status = case when d.status in ('pending', 'sent', 'delivered', 'opened') then 'clicked' else d.status end,
-           opened_at = coalesce(d.opened_at, at), clicked_at = at, updated_at = at
-     where d.id = delivery and d.clicked_at is null;
-  end if;
-end
-$$;
-
 -- Where a link leads, and whether it has expired: no row if there is none. Counts the click, if it is one. What the
 -- app's tables refuse, or have locked, keeps nobody from the page that the link leads to.
 create or replace function punctual.click_link(code text, counts boolean)
@@ -182,7 +167,8 @@ begin
          set click_count = coalesce(l.click_count, 0) + 1, first_clicked_at = coalesce(l.first_clicked_at, at),
              last_clicked_at = greatest(l.last_clicked_at, at)
        where l.id = link;
-      perform punctual.link_clicked(delivery, at);
+      -- A later click moves it too if the first one could not.
+      perform punctual.delivery_progress(delivery, 'clicked', at);
     exception when others then
       raise warning 'a click of the tracking link % could not be counted (%)', link, sqlstate;
     end;
@@ -192,7 +178,11 @@ end
 $$;
 
 revoke execute on function punctual.short_code(int), punctual.make_link(uuid, text), punctual.shorten_links(uuid, text),
-  punctual.shorten_text(), punctual.link_clicked(uuid, timestamptz), punctual.click_link(text, boolean) from PUBLIC;
+  punctual.shorten_text(), punctual.click_link(text, boolean) from PUBLIC;
+
+-- Of earlier versions.
+drop function if exists punctual.link_clicked(uuid, timestamptz);
+drop function if exists punctual.click_delivery(uuid);
 
 -- What a role that may put messages into the app needs beside it, if an earlier version granted it that.
 call punctual.grant_with('punctual.has_in_app(uuid, int)', 'punctual.click_link(text, boolean)');

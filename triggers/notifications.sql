@@ -568,7 +568,9 @@ $$;
 create or replace function punctual.only_user() returns uuid
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce(nullif(current_setting('role', true), 'none'), session_user) <> 'authenticated' or pg_trigger_depth() > 0 then
+  if coalesce(nullif(current_setting('role', true), 'none'), session_user) not in ('anon', 'authenticated')
+     or pg_trigger_depth() > 0
+  then
     return null;
   end if;
   return coalesce((nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid,
@@ -664,14 +666,6 @@ begin
      where o.id = delivery;
   end;
   return true;
-end
-$$;
-
--- The same, for links.
-create or replace function punctual.click_delivery(delivery uuid) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return punctual.delivery_progress(delivery, 'clicked');
 end
 $$;
 
@@ -856,7 +850,7 @@ revoke execute on function punctual.default_preferences(), punctual.subscribe_us
                            punctual.preview(text, text, jsonb, int), punctual.addresses_of(uuid[]), punctual.is_admin(uuid),
                            punctual.emit_event(text, text, uuid, uuid, jsonb, jsonb, timestamptz),
                            punctual.deliver_event(uuid, text, jsonb, uuid, timestamptz),
-                           punctual.delivery_progress(uuid, text, timestamptz), punctual.click_delivery(uuid),
+                           punctual.delivery_progress(uuid, text, timestamptz),
                            punctual.sms_status(uuid, text, text, text, int, text), punctual.quiet_hours_of(uuid, text),
                            punctual.offer_notifications(), punctual.own_rows(text, text, text[])
   from PUBLIC;

@@ -17,7 +17,7 @@ use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::{Provider, Providers};
-use crate::reactor::{self, ClaimRequest, JudgedClaim};
+use crate::reactor::{self, BEGUN_TOO_LATE, ClaimRequest, JudgedClaim};
 use crate::schedule::LEAD_MAX;
 use crate::settle::{Record, SendResult};
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
@@ -225,10 +225,7 @@ impl Dispatch {
             finished: now.db,
         };
         let answer = match self.providers.get(message.lane()) {
-            _ if now.up > start_before => unsent(
-                "the lease, or the latest read of the pauses, was too old to begin the request"
-                    .into(),
-            ),
+            _ if now.up > start_before => unsent(BEGUN_TOO_LATE.into()),
             // The policy has rejected such messages.
             None => unsent("no provider is configured for its channel".into()),
             Some(provider) => match self.note_beginning(&message, now.db) {

@@ -56,7 +56,7 @@ impl Links {
 
 pub(super) fn routes(links: Links) -> Router {
     let described = OpenApiRouter::new().routes(routes!(follow));
-    // The document has it whether it is served or not, and where.
+    // The document describes it (`openapi.rs`) even where it is not served.
     let (router, _) = described.with_state(links).split_for_parts();
     router
 }

@@ -29,8 +29,9 @@ pub(super) struct Document(Bytes);
                        login. Over the daemon's Unix socket, which only its user can open, they need none: `curl --unix-socket \
                        \"$(punctual token --socket)\" http://punctual/debug/timers`."
     ),
-    // They are in the events of a stream.
+    // It is served by another router (`public.rs`).
     paths(super::links::follow),
+    // They are in the events of a stream.
     components(schemas(MessageEvent, Elsewhere, Frame, events::Now, api::Body, api::Running)),
     modifiers(&Ways)
 )]

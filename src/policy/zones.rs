@@ -109,17 +109,22 @@ pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
 
 /// The zone of the quiet hours for a type of messages: their own, else the recipient's.
 pub(super) fn zone_of_type(own: &TypeHours, facts: &Facts, rules: &Rules) -> Chosen {
-    let named = own
+    let Some(name) = own
         .timezone
         .as_deref()
-        .and_then(|name| rules.zones.get(name));
-    named.map_or_else(
-        || zone_of(facts, rules),
-        |zone| Chosen {
-            zone,
-            warnings: Vec::new(),
-        },
-    )
+        .filter(|name| !name.trim().is_empty())
+    else {
+        return zone_of(facts, rules);
+    };
+    if let Some(zone) = rules.zones.get(name) {
+        let warnings = Vec::new();
+        return Chosen { zone, warnings };
+    }
+    let mut chosen = zone_of(facts, rules);
+    let name = name.chars().take(SHOWN_CHARS).collect();
+    let whose = "the timezone of its type's preferences";
+    chosen.warnings.push(ZoneWarning { whose, name });
+    chosen
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ pub use breaker::BreakerTurn;
 use busy::{Busy, Phase};
 pub use io::{ClaimRequest, Command, Input, JudgedClaim, PaceRequest, Upcoming};
 pub use lateness::Lateness;
+pub use sends::BEGUN_TOO_LATE;
 
 /// The settings that the reactor needs.
 #[derive(Clone, Debug)]

@@ -9,12 +9,12 @@ use super::events::Late;
 use super::lanes::{Lane, Load};
 use super::outgoing::Group;
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Priority, RowState};
+use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
 use crate::settle::Record;
 use crate::settle::{Next, SendResult, Settlement, Wait};
 
-/// Why a claim is released.
-const BEGUN_TOO_LATE: &str =
+/// Why a claim is released: whoever performs the sends says so of those that it has not begun.
+pub const BEGUN_TOO_LATE: &str =
     "the lease, or the latest read of the pauses, was too old to begin the request";
 
 impl<P: Clone> Reactor<P> {
@@ -176,7 +176,9 @@ impl<P: Clone> Reactor<P> {
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         let has_begun = answer.started.is_some();
         // This machine was too slow to begin it in time. That says nothing about the provider: nothing is waited for.
-        let was_late = !has_begun && now.up > *start_before;
+        let is_named =
+            matches!(&answer.outcome, Outcome::Unsent { reason } if reason == BEGUN_TOO_LATE);
+        let was_late = is_named && !has_begun && now.up > *start_before;
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         let (part, parties) = (busy.part, busy.parties);

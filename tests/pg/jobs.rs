@@ -68,6 +68,11 @@ async fn a_key_has_one_job_until_that_is_done() {
             "{status}"
         );
     }
+    let of_another = add("'a'").replace(ADA, BEN);
+    assert_eq!(
+        fails(&world, &of_another).await,
+        "a job of another user has this p_dedup_key (PT409)"
+    );
     // Another key, none, and one whose job has ended.
     assert_ne!(one::<Uuid>(&world.user, &add("'b'")).await, first);
     let (one_more, another): (Uuid, Uuid) = (

@@ -376,7 +376,7 @@ async fn a_delivery_follows_its_message_and_never_goes_back() {
     let event = emit(&world.user, "brief.completed", say, "").await;
     let (id, message) = delivery(&world, event, "sms").await;
     let opened = format!("select mark_opened('{id}')");
-    let clicked = format!("select punctual.click_delivery('{id}')");
+    let clicked = format!("select punctual.delivery_progress('{id}', 'clicked')");
     assert!(!one::<bool>(&world.user, &opened).await, "it was not sent");
     let claim = won(&store, &[message]).await.remove(0);
     assert_eq!(
@@ -428,7 +428,7 @@ async fn a_delivery_follows_its_message_and_never_goes_back() {
     assert!(
         one::<bool>(
             &world.user,
-            &format!("select punctual.click_delivery('{id}')")
+            &format!("select punctual.delivery_progress('{id}', 'clicked')")
         )
         .await
     );

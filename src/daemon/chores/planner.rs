@@ -1,12 +1,10 @@
 //! Plans reminders of events: at the local midnight of each user, when a daemon starts, and at once when an event or a
 //! preference has changed. Several daemons divide the users among them; what each plans is unique in the database.
 
-use std::time::Duration;
-
 use super::{Context, Progress};
 use crate::plan::reminders::Skip;
 use crate::store::StoreError;
-use crate::store::planner::{Settings, Step};
+use crate::store::planner::{REFUSED, Settings, Step};
 
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
@@ -54,12 +52,14 @@ fn count(on: &Context, step: &Step) {
             "planned reminders"
         );
     }
-    for (user, error) in &step.refused {
+    // One line: what the database refuses of one user it often refuses of many.
+    if let Some((user, error)) = step.refused.first() {
         tracing::error!(
             %user,
             error,
-            retry = ?Duration::from_secs(60),
-            "the reminders of a user could not be planned"
+            users = step.refused.len(),
+            retry = ?REFUSED,
+            "the reminders of users could not be planned; this is the first of them"
         );
     }
 }

@@ -52,7 +52,8 @@ const JOB: &str = "job:";
 /// The type of the message that ends the last lease of a job. It is never sent.
 const LEASE_END: &str = "job_lease_end";
 
-/// For the answer to a job to be kept.
+/// For the answer to a job to be kept, at most; half of the time-out of a request, if that is shorter: a claim is
+/// held for one request.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What an endpoint has answered to a job that it took.
@@ -132,8 +133,13 @@ impl Webhook {
             return refused("its URL is not valid");
         };
         let (request, body) = self.request(url, message);
-        match self.endpoints.post(&request, body, self.send_timeout).await {
-            Ok(answer) => match self.keep(message, &answer).await {
+        let keep = match self.keeper(message) {
+            Some(_) => KEEP_WITHIN.min(self.send_timeout / 2),
+            None => Duration::ZERO,
+        };
+        let patience = self.send_timeout.saturating_sub(keep);
+        match self.endpoints.post(&request, body, patience).await {
+            Ok(answer) => match self.keep(message, &answer, keep).await {
                 Ok(()) => {
                     response::outcome(answer.status, answer.retry_after, sid(message.token()))
                 }
@@ -143,11 +149,21 @@ impl Webhook {
         }
     }
 
-    /// Keeps the answer to a job before its message counts as sent. If that fails, the request is repeated.
-    async fn keep(&self, message: &Cleared, answer: &Answer) -> Result<(), String> {
+    /// What keeps the answer, if it is that to a job.
+    fn keeper(&self, message: &Cleared) -> Option<&Arc<dyn JobAnswers>> {
         let kind = message.about().message_type.as_deref();
         let is_job = kind.is_some_and(|kind| kind.starts_with(JOB));
-        let (Some(answers), true, 200..=299) = (&self.answers, is_job, answer.status) else {
+        self.answers.as_ref().filter(|_| is_job)
+    }
+
+    /// Keeps the answer to a job before its message counts as sent. If that fails, the request is repeated.
+    async fn keep(
+        &self,
+        message: &Cleared,
+        answer: &Answer,
+        within: Duration,
+    ) -> Result<(), String> {
+        let (Some(answers), 200..=299) = (self.keeper(message), answer.status) else {
             return Ok(());
         };
         let (text, is_whole) = match &answer.body {
@@ -159,7 +175,7 @@ impl Webhook {
             text,
             is_whole,
         };
-        let done = answers.keep(message.id(), &kept, KEEP_WITHIN).await;
+        let done = answers.keep(message.id(), &kept, within).await;
         done.map_err(|why| format!("the answer to the job could not be kept: {why}"))
     }
 

@@ -1,6 +1,6 @@
 //! The meaning of an endpoint's response. Pure: status and `Retry-After` in, an [`Outcome`] out.
 //!
-//! The status alone decides: what an endpoint writes into a response may be anything, and is not kept.
+//! The status alone decides. What an endpoint writes into a response may be anything; it is kept for jobs only (`mod.rs`).
 
 use std::time::Duration;
 

@@ -291,7 +291,7 @@ fn what_could_not_begin_in_time_is_tried_again_at_once_however_often() {
         world.now.up = world.now.up + late;
         let answer = SendResult {
             outcome: Outcome::Unsent {
-                reason: "too late".into(),
+                reason: crate::reactor::BEGUN_TOO_LATE.into(),
             },
             started: None,
             finished: world.now.db,
@@ -300,4 +300,25 @@ fn what_could_not_begin_in_time_is_tried_again_at_once_however_often() {
         world.run_until(world.now.db + Duration::from_millis(100));
     }
     assert_eq!(world.in_flight, [id(0)]);
+}
+
+/// A journal that cannot be written, on a disk that stalls first: that is known late, and waits all the same.
+#[test]
+fn what_could_not_begin_for_another_reason_waits_however_late_that_is_known() {
+    let mut world = World::new(settings(8), [Row::due(0, at(1_000))]);
+    world.run_until(at(1_000));
+    let id = world.in_flight.pop().expect("it is being sent");
+    let late = 2 * world.reactor.settings.limits.pauses.max_age;
+    world.now.db = world.now.db + late;
+    world.now.up = world.now.up + late;
+    let answer = SendResult {
+        outcome: Outcome::Unsent {
+            reason: "the journal cannot be written".into(),
+        },
+        started: None,
+        finished: world.now.db,
+    };
+    world.handle(Input::Sent { id, answer });
+    world.run_until(world.now.db + Duration::from_millis(100));
+    assert_eq!(world.in_flight, []);
 }

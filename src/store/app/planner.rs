@@ -18,7 +18,7 @@ use crate::store::{Sql, StoreError};
 mod read;
 mod step;
 
-pub use step::Step;
+pub use step::{REFUSED, Step};
 
 static TEMPLATES: &Sql = sql!("sql/user_templates.sql");
 static AS_APP: &Sql = sql!("sql/planner_as_app.sql");

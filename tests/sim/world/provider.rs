@@ -5,6 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Scope, Uptime,
 };
+use punctual::reactor::BEGUN_TOO_LATE;
 use punctual::settle::SendResult;
 
 use super::{Input, Payload, Process, Whose, World};
@@ -83,7 +84,7 @@ impl World {
                 id,
                 token,
                 outcome: Outcome::Unsent {
-                    reason: "the lease ran out before the request began".into(),
+                    reason: BEGUN_TOO_LATE.into(),
                 },
                 certain: true,
                 started: None,

@@ -7,7 +7,7 @@ use super::{PlannerError, STEP, Settings, Texts, UserDay, days, put, texts};
 use crate::message::Moment;
 use crate::plan::reminders::{Day, Decision, Skip};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Sql, Store, StoreError, prepared};
+use crate::store::{Halving, Sql, Store, StoreError, prepared};
 
 static CHANGES: &Sql = sql!("../sql/planner_changes.sql");
 static TAKE: &Sql = sql!("../sql/planner_take.sql");
@@ -18,7 +18,7 @@ static DONE: &Sql = sql!("../sql/planner_done.sql");
 const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// How soon a user is planned again for whom the database refused it.
-const REFUSED: std::time::Duration = std::time::Duration::from_secs(60);
+pub const REFUSED: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What a step has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,8 +86,8 @@ impl Step {
         texts: &Texts,
         settings: Settings<'_>,
     ) -> Result<(), StoreError> {
-        let mut parts = vec![users];
-        while let Some(part) = parts.pop() {
+        let mut groups = Halving::new(users, users.len());
+        while let Some(part) = groups.next_group() {
             let savepoint = tx.transaction().await.map_err(StoreError::at(STEP))?;
             let error = match planned(&savepoint, part, texts, settings).await {
                 Ok((messages, skipped)) => {
@@ -101,13 +101,13 @@ impl Step {
                 Err(error) => return Err(error),
             };
             savepoint.rollback().await.map_err(StoreError::at(STEP))?;
+            if groups.halve(part, &error) {
+                continue;
+            }
             if let [user] = *part {
                 let later = Some(PgTimestamp(settings.now + REFUSED));
                 done(tx, part, &[later]).await?;
                 self.refused.push((user, error.to_string()));
-            } else {
-                let (first, others) = part.split_at(part.len() / 2);
-                parts.extend([others, first]);
             }
         }
         Ok(())
