@@ -1,6 +1,7 @@
 //! The meaning of an endpoint's response. Pure: status and `Retry-After` in, an [`Outcome`] out.
 //!
-//! The status alone decides. What an endpoint writes into a response may be anything; it is kept for jobs only (`mod.rs`).
+//! The status alone decides. What an endpoint writes into a response may be anything; it is kept for jobs only
+//! (`mod.rs`).
 
 use std::time::Duration;
 
