@@ -136,7 +136,7 @@ language sql stable as $$
          c.decided_by, c.decided_at, c.message_id, due!(m), m.sent_at, m.delivered_at,
          coalesce(m.error_message, m.cancel_reason)::text
     from punctual.campaign_messages c
-    left join public.scheduled_messages m on m.id = c.message_id
+    left join public.scheduled_messages m on m.id = any (array[c.message_id])
 $$;
 
 -- A campaign is paused by its pause, and done when nothing of it is left to be decided or sent.

@@ -122,19 +122,19 @@ begin
   with ready as materialized (
     select m.id
       from punctual.drafts d
-      join public.scheduled_messages m on m.id = d.message_id
-     where d.message_id = message and d.taken_by = taking and d.outcome is null
+      join public.scheduled_messages m on m.id = any (array[d.message_id])
+     where d.message_id = message and d.taken_by = taking and (d.outcome || '') is null
        and is_pending!(m) and m.version = d.version and m.parts_done = 0 and due!(m) = d.needed_by
        and is_text!(m) and m.campaign_id is null
        and due!(m) > clock_timestamp() + before_ms * interval '1 ms'
        and punctual.event_for_text(m.calendar_event_id, m.user_id) is not distinct from d.event
-       and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
+       and not exists (select from punctual.missed_event_changes u where u.message_id = any (array[m.id]))
        for no key update of m skip locked
   )
   update public.scheduled_messages m
      set body = words, template_vars = null, metadata = coalesce(m.metadata, '{}') || spent
     from ready
-   where m.id = ready.id
+   where m.id = any (array[ready.id])
   returning m.version into put_version;
   if put_version is null then
     return null;

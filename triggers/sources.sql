@@ -464,9 +464,9 @@ begin
       from unnest(array(select w.id from punctual.source_writes w
                          where w.next_attempt_at <= statement_timestamp()
                          order by w.next_attempt_at limit most for update skip locked)) as due (id)
-      join punctual.source_writes w on w.id = due.id
-      left join punctual.source_rows r on r.message_id = w.message_id
-     order by w.id
+      join punctual.source_writes w on w.id = any (array[due.id])
+      left join punctual.source_rows r on r.message_id = any (array[w.message_id])
+     order by due.id
   loop
     begin
       done := true;

@@ -17,6 +17,30 @@ use cases::{APART, APP, Case, DAEMON};
 /// Messages pending, and as many ended, with an attempt and dead versions each.
 pub(crate) const ROWS: u64 = 100_000;
 
+/// The same, of a table that was vacuumed before: a walk through these is far over every bound.
+const ROWS_AFTER_VACUUM: u64 = 10_000;
+
+/// What reads more than its share for a while, where a vacuum has seen an empty table: two indexes are taken for
+/// equally cheap, or a whole queue for as cheap to sort as its first rows are to merge. The next analysis ends it.
+const UNTIL_ANALYZED: &[&str] = &[
+    "path/claim_paced",
+    "path/paces_load",
+    "operator/pace_waiting",
+    "operator/forecast_queues",
+    "operator/forecast_rows",
+    "operator/campaign_last",
+    "operator/campaign_decide",
+    "operator/campaign_meant",
+    "operator/campaign_edit",
+    "app/planner_done",
+    "app/draft_take",
+    "app/draft_put",
+    "an event that moves",
+    "an event that is cancelled",
+    "an event that is deleted",
+    "a new event",
+];
+
 /// Rows of whatever grows more slowly.
 const OTHERS: u64 = 20_000;
 
@@ -61,14 +85,22 @@ fn executing(case: &Case) -> String {
 
 /// Runs it and undoes it; how many blocks it has asked for.
 pub(crate) async fn blocks(session: &Client, sql: &str) -> i64 {
+    let blocks = tried(session, sql).await;
+    blocks.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+}
+
+/// The same, or why it was ended: what walks a large table for each row of another does not come to an end in time.
+async fn tried(session: &Client, sql: &str) -> Result<i64, tokio_postgres::Error> {
     const COUNT: &str = "select plans.blocks()";
     run(session, "begin").await;
     let before: i64 = one(session, COUNT).await;
     let done = session.simple_query(sql).await;
-    done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let after: i64 = one(session, COUNT).await;
+    let blocks = match done {
+        Ok(_) => Ok(one::<i64>(session, COUNT).await - before),
+        Err(error) => Err(error),
+    };
     run(session, "rollback").await;
-    after - before
+    blocks
 }
 
 /// A database in which a sender had a rate once: with the index that finds the messages of a sender.
@@ -82,10 +114,38 @@ async fn had_a_rate(world: &World) {
 
 #[tokio::test]
 async fn a_grown_table_makes_no_statement_dearer() {
+    grown(&World::new().await, ROWS, OTHERS, &[]).await;
+}
+
+/// A vacuum leaves behind how few rows there were: a walk through all of them is cheap then, by any index, and is kept
+/// as the plan.
+#[tokio::test]
+async fn a_table_that_was_vacuumed_while_it_was_small_makes_no_statement_dearer() {
     let world = World::new().await;
-    crate::sources::follow_reminders(&world).await;
+    run(&world.unseen, "vacuum analyze").await;
+    grown(
+        &world,
+        ROWS_AFTER_VACUUM,
+        ROWS_AFTER_VACUUM / 2,
+        UNTIL_ANALYZED,
+    )
+    .await;
+}
+
+/// Waits until no transaction of the server is older than what has been written: while another test's is, the dead
+/// entries of an index are passed over each time, and none is marked as dead.
+async fn passed(client: &Client) {
+    let written: i64 = one(client, "select txid_current()").await;
+    while one::<i64>(client, "select txid_snapshot_xmin(txid_current_snapshot())").await <= written
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn grown(world: &World, rows: u64, others: u64, but: &[&str]) {
+    crate::sources::follow_reminders(world).await;
     run(&world.unseen, include_str!("plans/names.sql")).await;
-    had_a_rate(&world).await;
+    had_a_rate(world).await;
     let statements = statements();
     let named: BTreeSet<&str> = DAEMON.iter().map(|case| case.name).collect();
     let there: BTreeSet<&str> = statements
@@ -114,24 +174,30 @@ async fn a_grown_table_makes_no_statement_dearer() {
         }
     }
 
-    let grow = include_str!("plans/grow.sql").replace("{rows}", &ROWS.to_string());
+    let grow = include_str!("plans/grow.sql").replace("{rows}", &rows.to_string());
     run(
         &world.unseen,
-        &grow.replace("{others}", &OTHERS.to_string()),
+        &grow.replace("{others}", &others.to_string()),
     )
     .await;
+    passed(&world.unseen).await;
     let mut dear = Vec::new();
-    for (session, sql, case) in asked().chain(wrote()) {
+    let all = asked().chain(wrote());
+    for (session, sql, case) in all.filter(|(_, _, case)| !but.contains(&case.name)) {
         let most = FIXED + case.of * case.each;
         // Dead entries of an index are passed over from the second look on.
-        blocks(session, &sql).await;
-        let needed = blocks(session, &sql).await;
-        println!("{:5} of {most:5}  {}", needed, case.name);
-        if needed.unsigned_abs() > most {
-            dear.push(format!(
-                "{}: {needed} blocks, and {most} are allowed",
+        let needed = match tried(session, &sql).await {
+            Ok(_) => tried(session, &sql).await,
+            Err(error) => Err(error),
+        };
+        match needed {
+            Ok(needed) if needed.unsigned_abs() <= most => {
+                println!("{needed:5} of {most:5}  {}", case.name);
+            }
+            needed => dear.push(format!(
+                "{}: {needed:?} blocks, and {most} are allowed",
                 case.name
-            ));
+            )),
         }
     }
     assert!(dear.is_empty(), "{}", dear.join("\n"));

@@ -56,7 +56,7 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
             super::put(b"is_open", b"earlier", out);
             out.row(
                 "))
-           and not exists (select from punctual.missed_event_changes u where u.message_id = $id))",
+           and not exists (select from punctual.missed_event_changes u where u.message_id = any (array[$id])))",
                 alias,
             );
         }

@@ -4,7 +4,7 @@
 with late as materialized (
   select d.message_id
     from punctual.drafts d
-   where d.outcome is null and d.needed_by <= clock_timestamp() + $1::bigint * interval '1 ms'
+   where d.outcome is null and d.needed_by <= (select clock_timestamp() + $1::bigint * interval '1 ms')
      and (d.taken_by is null or d.taken_until <= clock_timestamp())
    order by d.needed_by
    limit $2::bigint
@@ -16,5 +16,5 @@ update punctual.drafts d
                                       and m.status || '' not in ('cancelled', 'failed'))
                       then 'late' else 'changed' end
   from late
- where d.message_id = late.message_id
+ where d.message_id = any (array[late.message_id])
 returning d.outcome

@@ -4,7 +4,7 @@
 with mine as materialized (
   select d.message_id
     from punctual.drafts d
-   where d.outcome is null and d.needed_by > clock_timestamp() + $4::bigint * interval '1 ms'
+   where d.outcome is null and d.needed_by > (select clock_timestamp() + $4::bigint * interval '1 ms')
      and (d.taken_until is null or d.taken_until <= clock_timestamp())
    order by d.needed_by, d.message_id
    limit $1::bigint
@@ -12,7 +12,7 @@ with mine as materialized (
 update punctual.drafts d
    set taken_until = clock_timestamp() + $3::bigint * interval '1 ms', taken_by = $2::uuid, attempts = d.attempts + 1
   from mine
- where d.message_id = mine.message_id
+ where d.message_id = any (array[mine.message_id])
 returning d.message_id, d.facts::text as facts, d.needed_by, d.attempts,
           exists (select from public.scheduled_messages m
                    where m.id = d.message_id and is_pending!(m) and m.version = d.version and m.parts_done = 0) as is_current

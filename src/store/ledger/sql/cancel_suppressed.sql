@@ -18,4 +18,4 @@ update public.scheduled_messages m
    set status = 'cancelled', cancel_reason = $3, cancelled_at = clock_timestamp(),
        updated_at = clock_timestamp()
   from free
- where m.id = free.id
+ where m.id = any (array[free.id])

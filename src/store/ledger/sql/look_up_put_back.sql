@@ -9,7 +9,7 @@ with ask as (
   update punctual.attempts a
      set settled_by = ask.permit, settled_at = clock_timestamp()
     from ask
-   where a.token = ask.token and a.message_id = ask.id and a.outcome = 'unknown'
+   where a.token = any (array[ask.token]) and a.message_id = any (array[ask.id]) and a.outcome = 'unknown'
      and a.settled_by is null
      and a.number = (select max(b.number) from punctual.attempts b where b.message_id = ask.id)
   returning a.message_id, ask.sentence
@@ -19,7 +19,7 @@ with ask as (
          error_message = ledger.sentence,
          updated_at = clock_timestamp()
     from ledger
-   where m.id = ledger.message_id and is_unconfirmed!(m)
+   where m.id = any (array[ledger.message_id]) and is_unconfirmed!(m)
   returning m.id
 )
 select id,

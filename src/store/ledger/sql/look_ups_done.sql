@@ -16,4 +16,4 @@ update punctual.attempts a
    set lookups = ask.lookups, looked_up_at = coalesce($6::timestamptz, clock_timestamp()), lookup_note = ask.note,
        next_lookup_at = coalesce($6::timestamptz, clock_timestamp()) + ask.pause_us * interval '1 microsecond'
   from ask
- where a.token = ask.token and a.token in (select token from free)
+ where a.token = any (array[ask.token]) and a.token in (select token from free)

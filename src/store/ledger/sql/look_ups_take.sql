@@ -22,7 +22,7 @@ with doubtful as (
   update punctual.attempts a
      set next_lookup_at = $4::timestamptz + $3::bigint * interval '1 millisecond'
     from (select token from doubtful union all select token from unheard) due
-   where a.token = due.token
+   where a.token = any (array[due.token])
   returning a.*
 )
 select t.token, t.message_id, t.part::smallint, t.outcome, t.provider_sid, t.lookups, t.next_lookup_at as held_until,

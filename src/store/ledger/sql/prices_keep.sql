@@ -12,4 +12,4 @@ with free as materialized (
 update punctual.attempts a
    set price = f.amount::numeric, price_unit = f.unit
   from free f
- where a.token = f.token
+ where a.token = any (array[f.token])

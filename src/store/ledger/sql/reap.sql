@@ -38,7 +38,7 @@ with dead as (
          lookup_text = case when free.id is not null then coalesce(text_key!(a), free.lookup_text) end
     from dead
     left join free on free.id = dead.message_id
-   where a.token = dead.token and is_open!(a)
+   where a.token = any (array[dead.token]) and is_open!(a)
      and (free.id is not null
           or not exists (select from public.scheduled_messages m where m.id = dead.message_id))
   returning a.message_id
@@ -47,4 +47,4 @@ update public.scheduled_messages m
    set status = 'unconfirmed', updated_at = clock_timestamp(),
        error_message = 'the instance that was sending it ended before it said how the request went'
   from ledger
- where m.id = ledger.message_id and is_sending!(m)
+ where m.id = any (array[ledger.message_id]) and is_sending!(m)

@@ -25,8 +25,8 @@ with report as (
                                 where b.message_id = a.message_id and b.part > a.part
                                   and coalesce(b.outcome, 'unknown') in ('accepted', 'unknown') and not undelivered!(b)))
     from report
-    join punctual.attempts was on was.token = report.token
-   where a.token = report.token
+    join punctual.attempts was on was.token = any (array[report.token])
+   where a.token = any (array[report.token])
   returning a.user_id, a.day, was.quota_returned::int - a.quota_returned::int as used
 )
 -- In the order of the claims. Only once, because the attempt shows whether its quota has been returned.

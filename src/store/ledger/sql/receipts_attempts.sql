@@ -29,6 +29,6 @@ select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status, a.rec
        exists (select from public.scheduled_messages m
                 where m.id = a.message_id and m.requeued_at > a.claimed_at) as requeued_since
   from punctual.attempts a
- where a.token in (select unnest($1::uuid[]))
+ where a.token = any ($1::uuid[])
  order by a.token
    for no key update of a skip locked

@@ -23,5 +23,5 @@ update public.scheduled_messages m
        cancelled_at = case when move.status = 'cancelled' then m.cancelled_at end,
        cancel_reason = case when move.status = 'cancelled' then m.cancel_reason end, updated_at = clock_timestamp()
   from move
- where m.id = move.id
+ where m.id = any (array[move.id])
 returning m.id, coalesce($10::timestamptz, clock_timestamp()) as now

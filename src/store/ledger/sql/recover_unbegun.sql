@@ -23,7 +23,7 @@ with ask as (
          next_lookup_at = null, lookup_to = null, lookup_from = null, lookup_text = null,
          quota_returned = a.day is not null
     from (select * from free union all select * from gone) done
-   where a.token = done.token and a.message_id = done.id
+   where a.token = any (array[done.token]) and a.message_id = any (array[done.id])
      and (a.outcome is null
           or a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null)
   returning a.token, a.message_id, a.user_id, a.day, a.quota_returned
@@ -36,7 +36,7 @@ with ask as (
          error_message = case when m.status = 'sending' then m.error_message end,
          updated_at = clock_timestamp()
     from ledger
-   where m.id = ledger.message_id and (is_sending!(m) or is_unconfirmed!(m))
+   where m.id = any (array[ledger.message_id]) and (is_sending!(m) or is_unconfirmed!(m))
      and not exists (select from punctual.attempts o
                       where o.message_id = m.id and o.token <> ledger.token
                         and (o.outcome is null or o.outcome = 'unknown' and o.settled_by is null))

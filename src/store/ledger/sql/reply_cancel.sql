@@ -6,10 +6,9 @@ with free as materialized (
    where m.status = 'pending' and btrim(m.to_number, white!()) = $2::text
      -- By the number alone, whatever else has an index.
      and m.campaign_id::text = any ($1::uuid[]::text[])
-   order by m.id
      for no key update skip locked
 )
 update public.scheduled_messages m
    set status = 'cancelled', cancel_reason = $3::text, cancelled_at = clock_timestamp(), updated_at = clock_timestamp()
   from free
- where m.id = free.id
+ where m.id = any (array[free.id])

@@ -9,7 +9,7 @@ with reply as (
 ), lifted as (
   delete from punctual.suppressions s
    using (select $2::text as their_number) r
-   where s.their_number in (r.their_number, forgotten_number!(r))
+   where s.their_number = any (array[r.their_number, forgotten_number!(r)])
      and s.our_number = any ($1::text[]) and exists (select from reply)
 )
 select exists (select from reply) as is_new

@@ -26,7 +26,7 @@ with stranded as (
          error_message = case when s.is_unsent then m.error_message else $3::text end,
          updated_at = clock_timestamp()
     from stranded s
-   where m.id = s.id
+   where m.id = any (array[s.id])
   returning m.status
 )
 select count(*) filter (where status = 'pending') as pending, count(*) filter (where status = 'unconfirmed') as unconfirmed

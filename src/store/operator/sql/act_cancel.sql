@@ -9,4 +9,4 @@ with mine as materialized (
 update public.scheduled_messages m
    set status = 'cancelled', cancel_reason = $2::text
   from mine
- where m.id = mine.id
+ where m.id = any (array[mine.id])

@@ -12,4 +12,4 @@ with mine as materialized (
 update public.scheduled_messages m
    set scheduled_at = coalesce($2::timestamptz, m.scheduled_at + $3::bigint * interval '1 microsecond')
   from mine
- where m.id = mine.id
+ where m.id = any (array[mine.id])

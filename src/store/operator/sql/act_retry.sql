@@ -19,4 +19,4 @@ update public.scheduled_messages m
    set status = 'pending',
        scheduled_at = case when m.parts_done = 0 then coalesce($2::timestamptz, clock_timestamp()) else m.scheduled_at end
   from mine
- where m.id = mine.id
+ where m.id = any (array[mine.id])

@@ -3,4 +3,4 @@
 update public.scheduled_messages m
    set scheduled_at = n.at
   from unnest($1::uuid[], $2::timestamptz[]) as n (id, at)
- where m.id = n.id and is_pending!(m)
+ where m.id = any (array[n.id]) and is_pending!(m)

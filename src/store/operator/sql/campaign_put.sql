@@ -16,7 +16,7 @@ with mine as materialized (
   update punctual.campaign_messages c
      set status = 'SCH', message_id = m.message_id
     from mine m
-   where c.id = m.id and c.status || '' = 'APR'
+   where c.id = any (array[m.id]) and c.status || '' = 'APR'
   returning c.message_id, m.due, c.phone_number, c.content
 )
 insert into public.scheduled_messages (id, to_number, from_number, body, scheduled_at, campaign_id)

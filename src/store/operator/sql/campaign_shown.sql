@@ -4,7 +4,7 @@
 select c.position, c.customer_name, c.phone_number, c.content, c.status, c.decided_by, c.decided_at, c.message_id, c.due_at,
        c.sent_at, c.delivered_at, c.reason, as_seen!(c) as seen
   from punctual.campaign_messages own
-  join punctual.campaign_rows() c on c.id = own.id
+  join punctual.campaign_rows() c on c.id = any (array[own.id])
  where own.campaign_id = $1::uuid and own.position > $2::int
    and (cardinality($6::text[]) = 0 or own.status = any ($6::text[]))
    and (cardinality($3::text[]) = 0 or c.status = any ($3::text[]))

@@ -15,7 +15,7 @@ with quarantine as materialized (
          is_counted!(m) and m.parts_done = 0 as is_counted,
          case when paused.until > clock_timestamp() then paused_by!(m) end as paused_by
     from unnest($1::uuid[]) as ask (id)
-    join public.scheduled_messages m on m.id = ask.id and is_pending!(m)
+    join public.scheduled_messages m on m.id = any (array[ask.id]) and is_pending!(m)
    cross join (select $2::text as sender, account_senders!() as senders) ours
    cross join lateral (select paused_until!(m) as until offset 0) paused
 ), people as materialized (
@@ -45,7 +45,7 @@ with quarantine as materialized (
    cross join lateral (
      select coalesce(y.starts, date_trunc('day', t.at, 'UTC')) as starts,
             coalesce(y.day, (t.at at time zone 'UTC')::date) as day) d
-    left join punctual.daily_counts c on c.user_id = r.user_id and c.day = d.day
+    left join punctual.daily_counts c on c.user_id = any (array[r.user_id]) and c.day = any (array[d.day])
    where r.is_counted and (p.facts).daily_limit is not null
 )
 select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number, r.attempts::int as attempts_before,
@@ -74,8 +74,8 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
   from rows r left join people p on p.id = r.id
   left join counted c on c.id = r.id
   left join punctual.paces pace
-    on r.has_pace and r.parts_done = 0 and pace.scope = 'campaign' and pace.what = r.campaign_id::text
-  left join punctual.paces rate on r.has_pace and is_text!(r) and rate.scope = 'sender' and rate.what = r.our_number
+    on r.has_pace and r.parts_done = 0 and pace.scope = 'campaign' and pace.what = any (array[r.campaign_id::text])
+  left join punctual.paces rate on r.has_pace and is_text!(r) and rate.scope = 'sender' and rate.what = any (array[r.our_number])
   left join punctual.facts_of_templates(
          (select array_agg(distinct template_id) from rows where template_vars is not null)) t
     on t.id = r.template_id and r.template_vars is not null

@@ -13,7 +13,7 @@ with kept as (
            order by o.due
            limit $7::bigint
              for update skip locked) o
-   where f.message_id = o.message_id
+   where f.message_id = any (array[o.message_id])
 )
 insert into punctual.number_checks as c (ahead_s, until) values ($5::bigint, $6::timestamptz)
 on conflict (ahead_s) do update

@@ -6,6 +6,7 @@ select count(*)
          cross join (select $4::text as sender, account_senders!() as senders) ours
          cross join (select clock_timestamp() as at offset 0) reach
          cross join lateral (queue!(p)) q (id, due)
-          join public.scheduled_messages m on m.id = q.id and is_queued!(m)
+         cross join lateral (
+           select from public.scheduled_messages m where m.id = any (array[q.id]) and is_queued!(m) offset 0) m
          where p.scope = $1::text and p.what = $2::text
          limit $3) waiting

@@ -36,7 +36,7 @@ with walked as materialized (
           union all
           (select m.id, due!(m) as due, m.status::text, m.user_id, m.campaign_id, m.template_id, m.to_number::text
              from unnest($3::uuid[]) as named (id)
-            cross join lateral (select * from public.scheduled_messages o where o.id = named.id) m
+            cross join lateral (select * from public.scheduled_messages o where o.id = any (array[named.id])) m
             where m.status::text = any ($1::text[])
               and (due!(m), m.id) > ($4::timestamptz, $5::uuid) and (due!(m), m.id) < ($6::timestamptz, $7::uuid))) w
    order by case when $2::bool then w.due end, case when $2::bool then w.id end, w.due desc, w.id desc

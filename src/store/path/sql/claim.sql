@@ -49,7 +49,7 @@ unwanted as (
      set status = 'cancelled', cancel_reason = free.opted_out, cancelled_at = clock_timestamp(),
          updated_at = clock_timestamp()
     from free
-   where m.id = free.id and free.opted_out is not null
+   where m.id = any (array[free.id]) and free.opted_out is not null
   returning m.id
 ), people as materialized (
   -- A message without a user needs nothing. The locks are taken by now: the sub-select reads all of them.
@@ -72,7 +72,7 @@ unwanted as (
   update public.scheduled_messages m
      set status = 'sending', attempts = m.attempts + 1, updated_at = clock_timestamp()
     from going g
-   where m.id = g.id
+   where m.id = any (array[g.id])
   returning m.id, g.token, m.attempts, m.max_attempts, m.channel, m.account, m.to_number, m.from_number, m.body,
             m.subject, m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,

@@ -91,7 +91,7 @@ claim_result!()
             join claimed c on c.token = s.token
            cross join lateral unnest(array[s.pace, nullif(s.rate, s.pace)]) u (id)
            where u.id is not null) s
-   where p.id = s.taken
+   where p.id = any (array[s.taken])
   returning p.id as pace, p.token as slot_token, p.next_at
 )
 select c.*, s.pace, s.rate, case when s.rate is not null then s.segments end as charged, s.slot,

@@ -4,5 +4,5 @@ update public.scheduled_messages m
    set status = 'cancelled', cancelled_at = clock_timestamp(), updated_at = clock_timestamp(),
        cancel_reason = late.reason
   from unnest($1::uuid[], $2::text[]) as late (id, reason)
- where m.id = late.id and is_pending!(m)
+ where m.id = any (array[late.id]) and is_pending!(m)
 returning m.id

@@ -23,7 +23,7 @@ with stopped as materialized (
      and due!(m) >= coalesce($3::timestamptz, '-infinity')
      and not is_stopped!(m)
      and not has_pace!(m)
-     and not exists (select from punctual.missed_event_changes u where u.message_id = m.id and u.refused_at is null)
+     and not exists (select from punctual.missed_event_changes u where u.message_id = any (array[m.id]) and u.refused_at is null)
    order by due!(m)
    limit $2
      for no key update of m skip locked
@@ -37,7 +37,7 @@ with stopped as materialized (
    where m.status = 'pending' and m.send_before < (select clock_timestamp())
      and due!(m) >= coalesce($3::timestamptz, '-infinity')
      and not is_stopped!(m)
-     and not exists (select from punctual.missed_event_changes u where u.message_id = m.id and u.refused_at is null)
+     and not exists (select from punctual.missed_event_changes u where u.message_id = any (array[m.id]) and u.refused_at is null)
    order by m.send_before
    limit $2
      for no key update of m skip locked
@@ -47,12 +47,12 @@ select m.id, case when has_pace!(m) then 'infinity' else greatest(late_from!(m),
   from public.scheduled_messages m
  cross join (select $4::text as sender, account_senders!() as senders) ours
  cross join lateral (select paused_until!(m) as until) p
- where m.id in (select id from late union select id from past_their_end) and is_pending!(m)
+ where m.id = any (array(select id from late union select id from past_their_end)) and is_pending!(m)
    and (m.send_before < clock_timestamp()
         or due!(m) < clock_timestamp() - $1::bigint * interval '1 microsecond')
    and due!(m) >= coalesce($3::timestamptz, '-infinity')
    -- Its event may have moved to a later time, which follow_missed applies first.
-   and not exists (select from punctual.missed_event_changes u where u.message_id = m.id and u.refused_at is null)
+   and not exists (select from punctual.missed_event_changes u where u.message_id = any (array[m.id]) and u.refused_at is null)
    and coalesce(p.until <= clock_timestamp(), true)
  order by m.id
    for no key update of m skip locked

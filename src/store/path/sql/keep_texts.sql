@@ -19,11 +19,11 @@ with ask as materialized (
   update punctual.attempts a
      set texts = free.texts, body = free.texts[1]
     from free
-   where a.token = free.token and a.message_id = free.id and is_open!(a)
+   where a.token = any (array[free.token]) and a.message_id = any (array[free.id]) and is_open!(a)
   returning a.message_id, a.token, cardinality(free.texts) as parts
 )
 update public.scheduled_messages m
    set parts_total = ledger.parts
   from ledger
- where m.id = ledger.message_id
+ where m.id = any (array[ledger.message_id])
 returning ledger.token

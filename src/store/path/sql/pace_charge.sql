@@ -13,5 +13,5 @@ update punctual.paces p
           join unnest($1::uuid[], $2::uuid[], $3::int[]) as c (rate, token, segments)
             on c.rate = r.id and (c.token = r.token or c.segments > 0)
          group by r.id) x
- where p.id = x.id
+ where p.id = any (array[x.id])
 returning p.id, p.next_at

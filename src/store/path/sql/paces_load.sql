@@ -49,7 +49,7 @@ select p.id, p.scope, p.what,
    select m.channel::text, m.account::text, lane_address!(m) as lane_address,
           case when is_text!(m) then sender!(m) end as rated, charge!(m) as segments
      from public.scheduled_messages m
-    where m.id = first.id) m
+    where m.id = any (array[first.id])) m
   left join punctual.paces r on r.scope = 'sender' and r.what = m.rated
  where (p.id = any ($2::uuid[]) or $2::uuid[] is null)
    -- None of its messages is looked at while all of them are paused.

@@ -10,4 +10,4 @@ delete from punctual.paces p
                  order by due!(m), m.id
                  limit 1) is null
          order by o.id for update skip locked) old
- where p.id = old.id
+ where p.id = any (array[old.id])

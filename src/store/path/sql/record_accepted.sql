@@ -51,7 +51,7 @@ with free as materialized (
          body = coalesce(nullif(free.body, free.row_body), a.body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end
     from free
-   where a.token = free.token and a.message_id = free.id and a.outcome is distinct from 'accepted'
+   where a.token = any (array[free.token]) and a.message_id = any (array[free.id]) and a.outcome is distinct from 'accepted'
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
@@ -59,7 +59,7 @@ with free as materialized (
          body = coalesce(nullif(free.body, free.row_body), a.body)
     from free
    where free.stood = 'accepted' and free.begun is null
-     and a.token = free.token and a.message_id = free.id and a.outcome = 'accepted'
+     and a.token = any (array[free.token]) and a.message_id = any (array[free.id]) and a.outcome = 'accepted'
      and a.started_at is null
   returning a.token, free.sid, free.body, free.row_body
 ), moved as (
@@ -79,7 +79,7 @@ with free as materialized (
          updated_at = clock_timestamp()
     -- With the token of an attempt at another message it is proof too.
     from (select * from free where free.token in (select token from ledger) or free.of <> free.id) proven
-   where m.id = proven.id and provable!(m) and proven.is_next
+   where m.id = any (array[proven.id]) and provable!(m) and proven.is_next
   returning m.id, proven.token, m.conversation_id, coalesce(proven.body, proven.kept, m.body) as body, proven.sent_from,
             -- The number as it was sent to, not as it was entered: conversations are found by it.
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,

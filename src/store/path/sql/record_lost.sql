@@ -49,13 +49,13 @@ with named as materialized (
          lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
-   where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
+   where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome is distinct from 'accepted'
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
      set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body)
     from named
-   where a.token = named.token and a.message_id = named.id and a.outcome = 'accepted' and a.started_at is null
+   where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome = 'accepted' and a.started_at is null
 ), recovered as (
   insert into punctual.attempts as a
          (token, message_id, number, part, instance, claimed_at, lease_until, started_at, finished_at,
@@ -90,7 +90,7 @@ with named as materialized (
     from (select distinct on (named.id) named.* from named
            where named.has_row and named.token in (select token from recovered)
            order by named.id, named.part desc, named.started_at desc nulls last, named.token desc) proven
-   where m.id = proven.id
+   where m.id = any (array[proven.id])
      and (provable!(m) and proven.part >= m.parts_done
         -- Retried since: the row takes this attempt, so that the end of the earlier one causes no other retry.
         or m.status = 'sent' and proven.next = 'sent' and proven.started_at > m.sent_at)

@@ -53,7 +53,7 @@ with ask as materialized (
          -- What may have been sent keeps its quota of the user's day.
          quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done
-   where a.token = done.token and a.message_id = done.id and is_open!(a)
+   where a.token = any (array[done.token]) and a.message_id = any (array[done.id]) and is_open!(a)
   returning a.token, a.user_id, a.day, a.quota_returned
 ), places as (
   -- Only once, because the attempt was open until now.
@@ -64,7 +64,7 @@ with ask as materialized (
   update punctual.attempts a
      set started_at = done.started_at
     from done
-   where a.token = done.token and a.message_id = done.id and a.outcome = 'unknown'
+   where a.token = any (array[done.token]) and a.message_id = any (array[done.id]) and a.outcome = 'unknown'
      and a.started_at is null and done.started_at is not null
 ), moved as (
   update public.scheduled_messages m
@@ -89,9 +89,9 @@ with ask as materialized (
          cancelled_at = case when done.status = 'cancelled' then clock_timestamp() end,
          updated_at = clock_timestamp()
     from done
-   where m.id = done.id and is_sending!(m)
+   where m.id = any (array[done.id]) and is_sending!(m)
      and exists (select from punctual.attempts a
-                  where a.token = done.token and a.message_id = m.id and is_open!(a))
+                  where a.token = done.token and a.message_id = any (array[done.id]) and is_open!(a))
   returning done.token, m.status, m.version, m.attempts, m.priority, m.channel, m.account,
             lane_address!(m) as lane_address,
             due!(m) as due
