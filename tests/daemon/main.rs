@@ -63,6 +63,7 @@ mod tasks;
 mod timeline;
 mod watch;
 mod webhooks;
+mod workers;
 mod world;
 mod writer;
 
