@@ -334,6 +334,14 @@ const commands = {
     if (over > 0) throw new Error(`${over} px too wide at ${width}`);
     if (cut.length + cropped.length > 0) throw new Error(`cut off at ${width}: ${[...cut, ...cropped].join(" | ")}`);
   },
+  /** Shows a text as a phone does, and taps the link in it: what the page that this leads to says. */
+  async tap(text, destination) {
+    const phone = await context.newPage();
+    await phone.setContent(text.replace(/https?:\S+/, (link) => `<a href="${link}">${link}</a>`));
+    await phone.click("a", AMPLE);
+    await phone.waitForURL(destination, AMPLE);
+    return phone.innerText("body");
+  },
   async clean() {
     if (!(await page.evaluate(() => window.opened))) throw new Error("the page was loaded again");
     if (wrong.length > 0) throw new Error(wrong.join(" | "));

@@ -7,15 +7,33 @@ mod cost;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 #[path = "../daemon/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "shared with the simulation")]
+#[path = "../sim/dice.rs"]
+mod dice;
 mod failures;
+mod flow;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 #[path = "../pg/harness.rs"]
 mod harness;
 mod pictures;
+#[allow(dead_code, reason = "shared with the tests of Supabase's tools")]
+#[path = "../supabase/postgrest.rs"]
+mod postgrest;
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/push_service.rs"]
+mod push_service;
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/reports.rs"]
+mod reports;
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/smtp_server.rs"]
+mod smtp_server;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;
 mod states;
+#[path = "../wire/twilio/mod.rs"]
+mod twilio;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 #[path = "../daemon/world.rs"]
 mod world;

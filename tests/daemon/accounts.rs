@@ -1,13 +1,11 @@
 //! Several accounts in one daemon: each has its own credentials, sender, breaker and callbacks.
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, own_address, until};
+use crate::reports::report;
 use crate::standin::{Act, StandIn};
-use crate::twilio::sign;
 use crate::world::{ACCOUNT, AUTH_TOKEN, FROM, TO, World};
 
 const EU: &str = "AC11111111111111111111111111111111";
@@ -27,42 +25,6 @@ async fn insert(world: &World, body: &str, account: Option<&str>, from: Option<&
 /// Status of `POST path` with a report, signed with this token.
 async fn post(addr: &str, path: &str, token: &str) -> u16 {
     report(addr, path, token, ("SM1", "sent")).await
-}
-
-/// The same for the message with this sid.
-pub(crate) async fn report(
-    addr: &str,
-    path: &str,
-    token: &str,
-    (sid, status): (&str, &str),
-) -> u16 {
-    let form = [("MessageSid", sid), ("MessageStatus", status)];
-    report_all(addr, path, token, &form).await
-}
-
-/// The same with all that the report says.
-pub(crate) async fn report_all(addr: &str, path: &str, token: &str, form: &[(&str, &str)]) -> u16 {
-    let form: Vec<_> = form
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()))
-        .collect();
-    let signature = sign(token, &format!("https://sms.example{path}"), &form);
-    let body: Vec<_> = form
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let body = body.join("&");
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nx-twilio-signature: {signature}\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 const OWN: &str = "/webhooks/twilio/status";

@@ -13,9 +13,9 @@ use punctual::store::migrate::planner::Switch;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::accounts::report_all;
 use crate::clock::World;
 use crate::daemon::{Daemon, own_address, until};
+use crate::reports::report_all;
 use crate::world::{AUTH_TOKEN, becomes, called, environment, row};
 
 /// How long before an instant daemons start.

@@ -1,94 +1,11 @@
 //! E-mail as the built daemon sends it: to a real SMTP server, by STARTTLS and with a login, and judged by Python's
-//! parser. Python's `aiosmtpd` is in `target/aiosmtpd` or wherever Python finds it; without it the test says so and is
-//! skipped.
+//! parser. Where the server is not to be had the test is skipped.
 
-use std::process::Stdio;
-use std::time::Duration;
-
-use rcgen::generate_simple_self_signed;
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::daemon::until;
+use crate::smtp_server::{PASSWORD, SmtpServer, USER};
 use crate::world::World;
-
-/// Never waited for, on however busy a machine.
-const AMPLE: Duration = Duration::from_secs(60);
-
-const USER: &str = "punctual";
-const PASSWORD: &str = "a password: ✉";
-
-struct Server {
-    _python: Child,
-    _stdin: ChildStdin,
-    mails: Lines<BufReader<ChildStdout>>,
-    port: String,
-    certificate: std::path::PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-fn python() -> Command {
-    let home = env!("CARGO_MANIFEST_DIR");
-    let mut python = Command::new("python3");
-    python
-        .env("PYTHONPATH", format!("{home}/target/aiosmtpd"))
-        .env("PYTHONIOENCODING", "utf-8")
-        .env("PYTHONUTF8", "1");
-    python
-}
-
-impl Server {
-    /// `None`: there is no such library here.
-    async fn start() -> Option<Self> {
-        let known = python().args(["-c", "import aiosmtpd.controller"]).output();
-        if !known.await.is_ok_and(|known| known.status.success()) {
-            eprintln!("SKIPPED: Python's aiosmtpd is not here (.ci/run installs it)");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let script = format!("{}/tests/wire/mail.py", env!("CARGO_MANIFEST_DIR"));
-        let mut python = python()
-            .arg(script)
-            .args([&certificate, &key])
-            .args([USER, PASSWORD])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let stdin = python.stdin.take().unwrap();
-        let mut mails = BufReader::new(python.stdout.take().unwrap()).lines();
-        let port = timeout(AMPLE, mails.next_line()).await;
-        let port = port
-            .expect("it starts within a minute")
-            .unwrap()
-            .expect("its port");
-        Some(Self {
-            _python: python,
-            _stdin: stdin,
-            mails,
-            port,
-            certificate,
-            _dir: dir,
-        })
-    }
-
-    async fn mail(&mut self) -> Value {
-        let line = timeout(AMPLE, self.mails.next_line()).await;
-        let line = line
-            .expect("a mail within a minute")
-            .unwrap()
-            .expect("a mail");
-        serde_json::from_str(&line).unwrap()
-    }
-}
 
 async fn insert(world: &World, columns: &str, values: &str) -> Uuid {
     let sql = format!(
@@ -100,7 +17,7 @@ async fn insert(world: &World, columns: &str, values: &str) -> Uuid {
 
 #[tokio::test]
 async fn an_email_arrives_as_it_was_scheduled() {
-    let Some(mut server) = Server::start().await else {
+    let Some(mut server) = SmtpServer::start().await else {
         return;
     };
     let url = format!("smtp://localhost:{}", server.port);
@@ -208,7 +125,7 @@ async fn an_email_arrives_as_it_was_scheduled() {
 }
 
 /// The app's table may have a column for it.
-async fn html_beside_the_text(world: &World, server: &mut Server, template: Uuid) {
+async fn html_beside_the_text(world: &World, server: &mut SmtpServer, template: Uuid) {
     let sql = "alter table sms_templates add column html_template text";
     world.app.batch_execute(sql).await.unwrap();
     let html =

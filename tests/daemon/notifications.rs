@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::accounts::report;
 use crate::daemon::{own_address, until};
 use crate::links::ask;
 use crate::push_service::{AUTH, P256DH, PushService};
+use crate::reports::report;
 use crate::world::{AUTH_TOKEN, ROLE, TO, World, called, environment, url};
 
 const ADA: &str = "11111111-1111-4111-8111-111111111111";

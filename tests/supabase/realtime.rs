@@ -8,8 +8,8 @@ use punctual::demo::postgres::{Options, PrivatePostgres};
 use punctual::store::Migrator;
 use tokio_postgres::Client;
 
-use crate::Process;
 use crate::harness::{dsn, session};
+use crate::postgrest::Process;
 
 const ADA: &str = "00000001-0000-4000-8000-000000000000";
 const BOB: &str = "00000002-0000-4000-8000-000000000000";
