@@ -1,4 +1,4 @@
-//! A notification from the app's call to the reader's tap, with real parts: PostgREST with the tokens of each role, an
+//! A notification from the app's call to the reader's tap, with real parts: `PostgREST` with the tokens of each role, an
 //! SMTP server, Twilio's callback, a push service's stand-in, and a browser in which the link of the text is tapped.
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::world::{AUTH_TOKEN, TO, World, called, environment};
 const ADA: &str = "11111111-1111-4111-8111-111111111111";
 const BOB: &str = "22222222-2222-4222-8222-222222222222";
 
-/// Who asks, as PostgREST knows it by the token.
+/// Who asks, as `PostgREST` knows it by the token.
 enum Who {
     Anon,
     User(&'static str),
@@ -238,7 +238,7 @@ async fn subscribes(api: &PostgRest) {
     assert_eq!(status, 403, "she cannot give them to another");
 }
 
-/// PostgREST, once it has read the schema.
+/// `PostgREST`, once it has read the schema.
 async fn served(database: &str) -> PostgRest {
     let tools = std::env::var_os("BROWSER_TOOLS").expect("BROWSER_TOOLS: run tests/browser/run");
     let programs = std::fs::read_dir(Path::new(&tools).join("node_modules/.bin")).unwrap();

@@ -1,4 +1,4 @@
-//! PostgREST before a project's database, as it is before that of a Supabase project.
+//! `PostgREST` before a project's database, as it is before that of a Supabase project.
 
 use std::net::TcpListener;
 use std::path::Path;
