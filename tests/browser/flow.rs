@@ -1,5 +1,5 @@
-//! A notification from the app's call to the reader's tap, with real parts: `PostgREST` with the tokens of each role, an
-//! SMTP server, Twilio's callback, a push service's stand-in, and a browser in which the link of the text is tapped.
+//! A notification from the app's call to the reader's tap, with real parts: `PostgREST` with the tokens of each role,
+//! an SMTP server, Twilio's callback, a push service's stand-in, and a browser in which the link of the text is tapped.
 
 use std::path::{Path, PathBuf};
 
