@@ -37,8 +37,8 @@ const TEXTS: &str = "
     from generate_series(1, COUNT) n where n % 3 > 0;
   commit";
 
-/// Reminders that are due as the app's sender sees it: a little ahead, as they are for the daemon, which claims them 50 ms
-/// before their time at most, and is quicker.
+/// Reminders that are due as the app's sender sees it: a little ahead, as they are for the daemon, which claims them at
+/// most 50 ms before their time, and is quicker.
 const ROWS: &str = "
   select id, message_content from scheduled_sms_messages
    where status = 'scheduled' and scheduled_for <= clock_timestamp() + interval '120 ms'
