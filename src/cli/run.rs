@@ -96,7 +96,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
             max_in_flight: config.max_in_flight,
             lease: config.lease,
             send_timeout: config.send_timeout,
-            limits: Arc::default(),
+            limits: Arc::new(config.database.limits()),
         },
         http,
         callbacks,

@@ -16,6 +16,17 @@ pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
         .context("DATABASE_URL is not valid")
 }
 
+/// The same for migrations, which take turns by a lock of their session.
+pub(super) fn dsn_for_migrate(sources: &Sources) -> anyhow::Result<Dsn> {
+    let dsn = dsn(sources)?;
+    anyhow::ensure!(
+        !dsn.is_polled(),
+        "`punctual migrate` needs a session of its own, and with PUNCTUAL_CHANGES=poll there is none: run it with \
+         PUNCTUAL_CHANGES=notify, and DATABASE_URL for a direct or session-mode connection (on Supabase port 5432)"
+    );
+    Ok(dsn)
+}
+
 /// The sender of rows that name none. Without valid settings there is none.
 pub(super) fn default_sender(sources: &Sources) -> Option<Sender> {
     Config::load(sources).ok()?.default_sender

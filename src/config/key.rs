@@ -46,6 +46,8 @@ macro_rules! settings {
 settings! {
     DATABASE_URL   Secret  "DATABASE_URL"            "database_url";
     SCHEMA         Plain   "PUNCTUAL_SCHEMA"         "schema";
+    CHANGES        Plain   "PUNCTUAL_CHANGES"        "changes";
+    POLL_EVERY     Plain   "PUNCTUAL_POLL_EVERY"     "poll_every";
     HTTP_ADDR      Plain   "PUNCTUAL_HTTP_ADDR"      "http_addr";
     WEBHOOK_ADDR   Plain   "PUNCTUAL_WEBHOOK_ADDR"   "webhook_addr";
     PUBLIC_URL     Private "PUNCTUAL_PUBLIC_URL"     "public_url";

@@ -44,7 +44,7 @@ use crate::schedule::LeadSetting;
 use crate::store::{AppTables, SourceTable};
 
 pub use accounts::Account;
-pub use database::{Database, app_schema, app_tables, database, source_tables};
+pub use database::{Changes, Database, app_schema, app_tables, database, source_tables};
 pub use error::{ConfigError, Problem};
 pub use planner::{PlannerSettings, planner};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};

@@ -20,8 +20,8 @@ const HIDDEN: &str = "***";
 /// Keys as in the settings file, so the output works as one once its secrets are filled in.
 #[derive(Serialize)]
 struct Shown<'a> {
-    database_url: &'static str,
-    schema: &'a str,
+    #[serde(flatten)]
+    database: super::database::Shown<'a>,
     http_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_addr: Option<String>,
@@ -163,8 +163,7 @@ struct Twilio<'a> {
 
 pub(super) fn to_toml(config: &Config) -> String {
     let shown = Shown {
-        database_url: HIDDEN,
-        schema: config.database.schema.as_str(),
+        database: config.database.shown(HIDDEN),
         http_addr: config.http.addr.to_string(),
         webhook_addr: config.http.webhook_addr.map(|addr| addr.to_string()),
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),

@@ -102,7 +102,7 @@ pub(super) fn retention_of(raw: &mut Raw) -> Retention {
     Retention { messages, texts }
 }
 
-fn duration(text: &str, range: &RangeInclusive<Duration>) -> Parsed<Duration> {
+pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Parsed<Duration> {
     parse_duration(text)
         .ok()
         .filter(|d| range.contains(d))

@@ -47,9 +47,13 @@ impl Connections {
         let store = Store::new(pool, instance)
             .with_clock(Arc::clone(clock))
             .with_lineage(&lineage)
-            .with_watch(watch)
             .with_rules(&parts.rules)
             .with_look_ups(texts.look_up.then(|| unheard(&texts).first()));
+        let store = if parts.dsn.is_polled() {
+            store
+        } else {
+            store.with_watch(watch)
+        };
         Self {
             heartbeat: store.with_pool(own),
             store,

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Payload};
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
-use crate::listen;
+use crate::listen::{self, Heard};
 use crate::message::{AttemptToken, Capabilities, InstanceId};
 use crate::metrics::Metrics;
 use crate::plan::reminders::Planning;
@@ -121,6 +121,9 @@ pub enum RunError {
     /// Notifications do not arrive.
     #[error(transparent)]
     Unproven(#[from] listen::Unproven),
+    /// Changes cannot be polled.
+    #[error(transparent)]
+    Unpolled(#[from] listen::Unpolled),
     /// No session with the database.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -150,6 +153,7 @@ impl RunError {
         match self {
             Self::Schema(error) => error.is_away(),
             Self::Unproven(error) => error.is_away(),
+            Self::Unpolled(error) => error.is_away(),
             Self::Connect(error) => error.is_away(),
             Self::Database(error) => error.is_away(),
             Self::Journal(_) | Self::Timer(_) | Self::Task(_) | Self::Unrecorded(_) => false,
@@ -214,8 +218,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         notes: Arc::default(),
     };
     let (wakers, health) = (Wakers::default(), Health::default());
-    let listener = listen::listen(parts.dsn, store.clone(), heard_tx, limits.daemon.channel);
-    tasks.spawn("listener", listener);
+    spawn_listener(&mut tasks, parts.dsn, &dispatch, heard_tx);
     let recovered = handler.when_recovered();
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
@@ -277,6 +280,16 @@ fn clock(accepts: bool) -> Clock {
 fn reactor(settings: Settings, dispatch: &Dispatch) -> Reactor<Payload> {
     Reactor::new(settings, dispatch.clock.now(), AttemptToken::fresh)
         .with_capabilities(dispatch.providers.all_capabilities())
+}
+
+/// Starts the task that says when the database has changed, or that it answers.
+fn spawn_listener(tasks: &mut Tasks, dsn: Dsn, dispatch: &Dispatch, heard: mpsc::Sender<Heard>) {
+    let (store, limits) = (dispatch.store.clone(), dispatch.limits.daemon.channel);
+    if dsn.is_polled() {
+        tasks.spawn("listener", listen::poll(store, heard, limits));
+    } else {
+        tasks.spawn("listener", listen::listen(dsn, store, heard, limits));
+    }
 }
 
 /// Starts the tasks on which no message that is due waits.

@@ -93,7 +93,11 @@ impl Start<'_> {
     }
 
     async fn prepare(&self) -> Result<(), RunError> {
-        listen::prove(self.dsn, &self.limits.channel).await?;
+        if self.dsn.is_polled() {
+            listen::check_polled(self.dsn).await?;
+        } else {
+            listen::prove(self.dsn, &self.limits.channel).await?;
+        }
         let migrator = Migrator::embedded()
             .following(self.sources.to_vec())
             .mapping(self.app_tables.cloned());

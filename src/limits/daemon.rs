@@ -78,6 +78,8 @@ pub struct ChannelLimits {
     pub proof_within: Duration,
     /// Between attempts to connect. One a second is a negligible load.
     pub reconnect: Backoff,
+    /// How often sweeps look for changes that nothing notifies of; `None`: there is a channel.
+    pub poll_every: Option<Duration>,
 }
 
 /// Heartbeats.
@@ -206,6 +208,7 @@ impl Default for ChannelLimits {
             proof_every: seconds(5),
             proof_within: seconds(3),
             reconnect: Backoff::new(milliseconds(100), seconds(1)),
+            poll_every: None,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! instances ([`STAGGER`](crate::schedule::STAGGER)), and what an outcome means for its row
 //! (`src/settle/`).
 
+use std::time::Duration;
+
 mod chores;
 pub mod daemon;
 mod health;
@@ -45,4 +47,14 @@ pub struct Limits {
     pub events: EventLimits,
     /// The daemon around the reactor.
     pub daemon: DaemonLimits,
+}
+
+impl Limits {
+    /// Those of a daemon that is not notified, and looks for changes so often.
+    pub fn polling(every: Duration) -> Self {
+        let mut limits = Self::default();
+        limits.intake.unnotified_sweep = every;
+        limits.daemon.channel.poll_every = Some(every);
+        limits
+    }
 }

@@ -10,8 +10,8 @@ pub struct IntakeLimits {
     /// How often what is about to be due is read again, with or without notifications. A lost
     /// notification delays its message by this at most.
     pub near_sweep: Duration,
-    /// The same where transactions can be prepared, whose commits notify nothing: a message of one of them is late
-    /// by this at most.
+    /// The same where transactions can be prepared, whose commits notify nothing, and where changes are polled: a
+    /// message of one of them is late by this at most.
     pub unnotified_sweep: Duration,
     /// The least pause between full sweeps, however often one is requested; and before what is about to be due is read
     /// again because notifications had no room.

@@ -15,9 +15,11 @@ use crate::limits::daemon::ChannelLimits;
 use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, refusal_of};
 
 mod notification;
+mod poll;
 mod proof;
 
 pub use notification::Notification;
+pub use poll::{Unpolled, check_polled, poll};
 pub use proof::{Unproven, prove};
 
 /// The channel, as the triggers name it.
@@ -28,9 +30,12 @@ pub const CHANNEL: &str = "punctual";
 pub enum Heard {
     /// The channel is verified: commits from now on are notified.
     Up {
-        /// But for those of transactions that were prepared, which the server permits.
-        prepares: bool,
+        /// But for those of transactions that were prepared, which the server permits; or none is, where changes are
+        /// polled.
+        unnotified: bool,
     },
+    /// Where changes are polled: the database answers. What else is notified elsewhere may have changed.
+    Polled,
     /// The channel is closed, or deaf.
     Down {
         /// The reason, for people.
@@ -44,7 +49,7 @@ pub enum Heard {
 
 /// The reason when a nonce did not arrive.
 const DEAF: &str = "notifications do not arrive: a pooler in transaction mode, or a dead connection \
-     (use a direct or session-mode connection, on Supabase port 5432)";
+     (use a direct or session-mode connection, on Supabase port 5432, or set PUNCTUAL_CHANGES=poll)";
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -168,8 +173,8 @@ async fn prove_for_ever(
         if !*was_up {
             *was_up = true;
             let prepares = store.bounded(store.prepares_transactions()).await;
-            let prepares = prepares.map_err(Lost::Notify)?;
-            let up = Heard::Up { prepares };
+            let unnotified = prepares.map_err(Lost::Notify)?;
+            let up = Heard::Up { unnotified };
             heard.send(up).await.map_err(|_| Lost::Unheard)?;
         }
         let mut pause = std::pin::pin!(sleep(limits.proof_every));

@@ -156,8 +156,8 @@ impl Intake {
     }
 
     /// Whether transactions may commit without a notification.
-    pub(super) fn prepares(&mut self, prepares: bool, now: Now) {
-        self.near_sweep = if prepares {
+    pub(super) fn unnotified(&mut self, unnotified: bool, now: Now) {
+        self.near_sweep = if unnotified {
             self.limits.unnotified_sweep
         } else {
             self.limits.near_sweep

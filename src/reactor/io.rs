@@ -129,8 +129,9 @@ pub struct Upcoming {
 pub enum Input<P> {
     /// The notification channel is verified: whatever commits from now on is notified.
     ChannelUp {
-        /// But for transactions that were prepared: the server permits them, and they cannot notify.
-        prepares: bool,
+        /// But for transactions that were prepared: the server permits them, and they cannot notify. Or none is, where
+        /// changes are polled.
+        unnotified: bool,
     },
     /// The notification channel is gone.
     ChannelDown,

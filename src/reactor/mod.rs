@@ -178,9 +178,9 @@ impl<P: Clone> Reactor<P> {
     /// Takes in what happened, and decides.
     pub fn handle(&mut self, input: Input<P>, now: Now) {
         match input {
-            Input::ChannelUp { prepares } => {
+            Input::ChannelUp { unnotified } => {
                 self.channel_up();
-                self.intake.prepares(prepares, now);
+                self.intake.unnotified(unnotified, now);
                 self.pauses.want();
             }
             Input::ChannelDown => self.intake.channel_down(),

@@ -300,13 +300,13 @@ fn a_refusal_that_may_pass_is_retried_as_often_as_the_row_allows() {
 /// What commits without a notification is found by the sweeps, and their number is what it costs.
 #[test]
 fn where_transactions_can_be_prepared_a_sweep_follows_within_a_second() {
-    for (prepares, found_within) in [
+    for (unnotified, found_within) in [
         (false, limits().intake.near_sweep),
         (true, Duration::from_secs(1)),
     ] {
         let mut world = World::new(settings(9), []);
         world.run_until(at(Duration::from_millis(300)));
-        world.handle(Input::ChannelUp { prepares });
+        world.handle(Input::ChannelUp { unnotified });
         for n in 1..=20_u32 {
             let committed = world.now.db + Duration::from_millis(170);
             world.run_until(committed);
@@ -314,7 +314,7 @@ fn where_transactions_can_be_prepared_a_sweep_follows_within_a_second() {
             let row = Row::due(n.into(), committed);
             world.rows.insert(id(n.into()), row);
             world.run_until(committed + found_within);
-            assert_eq!(world.starts, n as usize, "{prepares}: {:?}", world.now.db);
+            assert_eq!(world.starts, n as usize, "{unnotified}: {:?}", world.now.db);
             while let Some(id) = world.in_flight.first().copied() {
                 world.answer(id, accepted());
             }

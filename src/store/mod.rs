@@ -63,6 +63,7 @@ pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::notify::notify_plainly;
+pub use session::server::SessionDefaults;
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 

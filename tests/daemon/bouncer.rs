@@ -11,10 +11,11 @@ use crate::daemon::{set, until};
 use crate::world::{World, called};
 
 /// One before the cluster; it goes with its value.
-struct Bouncer {
+pub(crate) struct Bouncer {
     child: Child,
     port: u16,
-    _home: tempfile::TempDir,
+    binary: PathBuf,
+    home: tempfile::TempDir,
 }
 
 fn binary() -> Option<PathBuf> {
@@ -29,7 +30,7 @@ fn binary() -> Option<PathBuf> {
 }
 
 impl Bouncer {
-    async fn start(binary: &Path, mode: &str, database_url: &str) -> Self {
+    async fn start(binary: PathBuf, mode: &str, sessions: usize, database_url: &str) -> Self {
         let url: url::Url = database_url.parse().unwrap();
         let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
@@ -40,39 +41,60 @@ impl Bouncer {
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user={} password={}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = {mode}\nignore_startup_parameters = extra_float_digits\n",
+             auth_type = any\npool_mode = {mode}\ndefault_pool_size = {sessions}\nmax_client_conn = 100\n",
             url.port().unwrap(),
             url.username(),
             url.password().unwrap(),
         );
         std::fs::write(&ini, text).unwrap();
-        // It does not run as root.
-        let mut command = Command::new(binary);
-        if rustix::process::getuid().is_root() {
-            use std::os::unix::fs::PermissionsExt;
-            let open = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(home.path(), open).unwrap();
-            command.args(["-u", "nobody"]);
-        }
-        let child = command
-            .arg(&ini)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        until("pgbouncer listens", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .ok()
-        })
-        .await;
+        let child = spawn(&binary, home.path());
+        listens(port).await;
         Self {
             child,
             port,
-            _home: home,
+            binary,
+            home,
         }
     }
+
+    /// Ends it without notice.
+    pub(crate) fn kill(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again at the same port.
+    pub(crate) async fn again(&mut self) {
+        self.child = spawn(&self.binary, self.home.path());
+        listens(self.port).await;
+    }
+}
+
+fn spawn(binary: &Path, home: &Path) -> Child {
+    let mut command = Command::new(binary);
+    // It does not run as root.
+    if rustix::process::getuid().is_root() {
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(home, open).unwrap();
+        command.args(["-u", "nobody"]);
+    }
+    command
+        .arg(home.join("pgbouncer.ini"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn listens(port: u16) {
+    until("pgbouncer listens", async || {
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .ok()
+    })
+    .await;
 }
 
 impl Drop for Bouncer {
@@ -84,7 +106,20 @@ impl Drop for Bouncer {
 }
 
 /// The world's settings with the pooler in between; `None` where there is none.
-async fn pooled(world: &World, mode: &str) -> Option<(Vec<(String, String)>, Bouncer)> {
+pub(crate) async fn pooled(
+    world: &World,
+    mode: &str,
+    sessions: usize,
+) -> Option<(Vec<(String, String)>, Bouncer)> {
+    let (_, direct) = world.env.iter().find(|(n, _)| n == "DATABASE_URL").unwrap();
+    let (url, bouncer) = before(direct, mode, sessions).await?;
+    let mut env = world.env.clone();
+    set(&mut env, "DATABASE_URL", &url);
+    Some((env, bouncer))
+}
+
+/// One before this database, and the URL that leads through it; `None` where there is none.
+pub(crate) async fn before(direct: &str, mode: &str, sessions: usize) -> Option<(String, Bouncer)> {
     let Some(binary) = binary() else {
         // Past the capture of tests' output: what was not tested is to be seen.
         let _ = writeln!(
@@ -93,25 +128,23 @@ async fn pooled(world: &World, mode: &str) -> Option<(Vec<(String, String)>, Bou
         );
         return None;
     };
-    let (_, direct) = world.env.iter().find(|(n, _)| n == "DATABASE_URL").unwrap();
-    let bouncer = Bouncer::start(&binary, mode, direct).await;
-    let port = crate::harness::cluster().port();
-    let url = direct.replace(&format!(":{port}/"), &format!(":{}/", bouncer.port));
-    let mut env = world.env.clone();
-    set(&mut env, "DATABASE_URL", &url);
-    Some((env, bouncer))
+    let bouncer = Bouncer::start(binary, mode, sessions, direct).await;
+    let mut url: url::Url = direct.parse().unwrap();
+    url.set_port(Some(bouncer.port)).unwrap();
+    Some((url.into(), bouncer))
 }
 
 #[tokio::test]
 async fn in_transaction_mode_it_does_not_start_and_says_what_to_use() {
     let world = World::new([]).await;
-    let Some((env, _bouncer)) = pooled(&world, "transaction").await else {
+    let Some((env, _bouncer)) = pooled(&world, "transaction", 20).await else {
         return;
     };
     let (code, _, stderr) = called(&["run"], &env).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("transaction mode"), "{stderr}");
     assert!(stderr.contains("port 5432"), "{stderr}");
+    assert!(stderr.contains("PUNCTUAL_CHANGES=poll"), "{stderr}");
     // Others get the pooler's sessions after us: ours must not have been set up as a daemon's.
     let url = &env.iter().find(|(n, _)| n == "DATABASE_URL").unwrap().1;
     let app = crate::harness::session(&punctual::store::Dsn::parse(url).unwrap()).await;
@@ -129,7 +162,7 @@ async fn in_transaction_mode_it_does_not_start_and_says_what_to_use() {
 #[tokio::test]
 async fn in_session_mode_it_works() {
     let world = World::new([]).await;
-    let Some((env, _bouncer)) = pooled(&world, "session").await else {
+    let Some((env, _bouncer)) = pooled(&world, "session", 20).await else {
         return;
     };
     let mut daemon = crate::daemon::Daemon::start(&env);

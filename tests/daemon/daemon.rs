@@ -54,6 +54,13 @@ pub(crate) fn punctual(args: &[&str], env: &[(String, String)]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    // Any test, with daemons that poll.
+    if let Ok(changes) = std::env::var("PUNCTUAL_TESTED_CHANGES") {
+        let is_set = env.iter().any(|(name, _)| name == "PUNCTUAL_CHANGES");
+        if args.first() == Some(&"run") && !is_set {
+            command.env("PUNCTUAL_CHANGES", changes);
+        }
+    }
     command
 }
 

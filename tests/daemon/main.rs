@@ -42,6 +42,7 @@ mod parts;
 mod pauses;
 mod planned;
 mod policy;
+mod poll;
 mod prepared;
 mod presets;
 mod proxy;

@@ -84,16 +84,15 @@ impl Server {
         let url = self.postgres.url("postgres");
         let url = url.replace("@127.0.0.1:", &format!("@{host}:"));
         let dsn = Dsn::parse(&format!("{url}?hostaddr=127.0.0.1&{query}")).unwrap();
-        let (client, connection) = dsn.connect().await?;
-        tokio::spawn(connection);
-        let row = client
-            .query_one(
-                "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
-                &[],
-            )
-            .await
-            .unwrap();
-        Ok(row.get(0))
+        let found = is_encrypted(&dsn).await;
+        // Where changes are polled the steps to an encrypted connection are Punctual's own.
+        let polled = is_encrypted(&dsn.polled().unwrap()).await;
+        let words = |found: &Result<bool, ConnectError>| match found {
+            Ok(encrypted) => encrypted.to_string(),
+            Err(error) => format!("{error:?}: {error}"),
+        };
+        assert_eq!(words(&polled), words(&found), "{host} {query}");
+        found
     }
 
     /// There is a session, and it is encrypted.
@@ -110,6 +109,13 @@ impl Server {
         assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
         assert!(error.to_string().contains(why), "{query}: {error}");
     }
+}
+
+async fn is_encrypted(dsn: &Dsn) -> Result<bool, ConnectError> {
+    let (client, connection) = dsn.connect().await?;
+    tokio::spawn(connection);
+    let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    Ok(client.query_one(sql, &[]).await.unwrap().get(0))
 }
 
 /// With the mode and the owner that Postgres insists on.

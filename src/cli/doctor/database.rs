@@ -1,5 +1,7 @@
 //! Checks of the database: connection, clock, catalog, schema, rows.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
 use super::{next, senders, zones};
@@ -10,6 +12,7 @@ use crate::limits::daemon::ChannelLimits;
 use crate::listen;
 use crate::message::{Moment, Sender};
 use crate::plan::reminders::TEMPLATE;
+use crate::reactor::report::Remark;
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::forecast;
@@ -35,7 +38,12 @@ pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<F
         let remedy = "remove it from DATABASE_URL or the environment";
         Finding::not(Level::Warn, "connection string", found, remedy)
     }));
-    let looked = session::with(&dsn, async |client| Ok(look(client, &dsn, config).await)).await;
+    let dsn = dsn.for_doctor();
+    let every = database.poll_every;
+    let looked = session::with(&dsn, async |client| {
+        Ok(look(client, &dsn, every, config).await)
+    });
+    let looked = looked.await;
     match looked {
         Ok(more) => findings.extend(more),
         Err(e) => findings.push(Finding::not(
@@ -74,20 +82,48 @@ fn pooler(level: Level, found: String) -> Finding {
         level,
         "connection mode",
         found,
-        "on Supabase use the direct connection or the session pooler, port 5432",
+        "on Supabase use the direct connection or the session pooler, port 5432; or set PUNCTUAL_CHANGES=poll",
     )
 }
 
-async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Finding> {
+/// How a daemon would learn of changes here.
+async fn connection_mode(dsn: &Dsn, every: Duration) -> Finding {
+    const WHAT: &str = "connection mode";
+    if !dsn.is_polled() {
+        return match listen::prove(dsn, &ChannelLimits::default()).await {
+            Ok(()) => Finding::ok(WHAT, "LISTEN/NOTIFY works"),
+            Err(e) => pooler(Level::Bad, e.to_string()),
+        };
+    }
+    match listen::check_polled(dsn).await {
+        Ok(()) => Finding::ok(
+            WHAT,
+            format!(
+                "{}, every {every:?}: each is found within that; what is known is sent at its exact moment. \
+                 Each statement is sent and planned with each use",
+                Remark::POLLED_TEXT
+            ),
+        ),
+        // It says what to do.
+        Err(e) => failed(WHAT, &e),
+    }
+}
+
+async fn look(
+    client: &Client,
+    dsn: &Dsn,
+    every: Duration,
+    config: Option<&Config>,
+) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("database", format!("connected to {dsn}"))];
-    if let Err(e) = doctor::prepare(client).await {
+    // Otherwise each transaction has the time limits.
+    if !dsn.is_polled()
+        && let Err(e) = doctor::prepare(client).await
+    {
         findings.push(failed("database", &e));
         return findings;
     }
-    findings.push(match listen::prove(dsn, &ChannelLimits::default()).await {
-        Ok(()) => Finding::ok("connection mode", "LISTEN/NOTIFY works"),
-        Err(e) => pooler(Level::Bad, e.to_string()),
-    });
+    findings.push(connection_mode(dsn, every).await);
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();
     let schema = migrator.check(dsn).await;
@@ -116,7 +152,7 @@ async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
     match schema {
         Ok(()) => {
             findings.push(Finding::ok("schema", "up to date"));
-            findings.extend(data(client, config).await);
+            findings.extend(data(client, dsn, config).await);
         }
         Err(e) => findings.push(failed("schema", &e)),
     }
@@ -124,10 +160,13 @@ async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
 }
 
 /// What the rows show, and who works with them.
-async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
+async fn data(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Finding> {
     let indexes = doctor::indexes(client).await;
     let mut findings = vec![indexes.unwrap_or_else(|e| failed("indexes", &e))];
-    if let Err(e) = doctor::by_key(client).await {
+    // Otherwise the session is not its own: the planner decides, and the time limits hold.
+    if !dsn.is_polled()
+        && let Err(e) = doctor::by_key(client).await
+    {
         findings.push(failed("rows", &e));
         return findings;
     }

@@ -10,6 +10,7 @@ use crate::message::ProviderSid;
 use crate::provider::modem::{self, Inspection};
 use crate::provider::twilio::callback::status_path;
 use crate::provider::{Fetched, Provider as _};
+use crate::reactor::report::Remark;
 use crate::store::doctor::{Finding, Level};
 
 /// A signal below this loses messages.
@@ -24,15 +25,7 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
     let daemon = Daemon::here(&debug_endpoint(sources).ok()?).await.ok()?;
     let (status, body) = daemon.get(&["readyz"], &[]).await.ok()?;
     Some(match status {
-        StatusCode::OK => match body.trim_end().split_once('\n') {
-            None => Finding::ok(WHAT, "ready"),
-            Some((ready, remarks)) => Finding::not(
-                Level::Warn,
-                WHAT,
-                format!("{ready}, but {}", remarks.replace('\n', "; ")),
-                "see its log; it recovers once the cause is fixed",
-            ),
-        },
+        StatusCode::OK => ready(WHAT, &body),
         StatusCode::SERVICE_UNAVAILABLE => Finding::not(
             Level::Bad,
             WHAT,
@@ -46,6 +39,27 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
             "give PUNCTUAL_HTTP_ADDR a port of its own",
         ),
     })
+}
+
+/// That changes are polled is no fault.
+fn ready(what: &str, body: &str) -> Finding {
+    let (polled, remarks): (Vec<&str>, Vec<&str>) = body.lines().skip(1).partition(|remark| {
+        remark.starts_with(Remark::POLLED_TEXT) || remark.ends_with(Remark::POLLED)
+    });
+    if remarks.is_empty() {
+        let found = if polled.is_empty() {
+            "ready"
+        } else {
+            "ready; changes are polled"
+        };
+        return Finding::ok(what, found);
+    }
+    Finding::not(
+        Level::Warn,
+        what,
+        format!("ready, but {}", remarks.join("; ")),
+        "see its log; it recovers once the cause is fixed",
+    )
 }
 
 /// Whether the credentials of each account are valid.

@@ -98,7 +98,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         config::app_schema(sources)?.choose();
         return output::print(&supabase::write(&migrator, dir)?);
     }
-    let dsn = session::dsn(sources)?;
+    let dsn = session::dsn_for_migrate(sources)?;
     if let Some(name) = &args.unfollow {
         if config::source_tables(sources)?
             .iter()

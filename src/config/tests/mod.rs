@@ -3,6 +3,7 @@
 mod accounts;
 mod app_tables;
 mod campaign;
+mod changes;
 mod http;
 mod in_app;
 mod layers;

@@ -1,5 +1,7 @@
 //! Replies to questions from HTTP.
 
+use std::time::Duration;
+
 use super::EventLoop;
 use crate::daemon::database_clock;
 use crate::http::Question;
@@ -66,6 +68,9 @@ impl EventLoop {
                 if outdated == 1 { "it" } else { "them" }
             );
             remark("outdated", text);
+        }
+        if let Some(every) = self.dispatch.limits.daemon.channel.poll_every {
+            remark(Remark::POLLED, polled(every));
         }
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
@@ -172,4 +177,13 @@ impl EventLoop {
             timers: self.reactor.timers(query, self.instance, now),
         }
     }
+}
+
+/// What it costs that nothing notifies of changes.
+fn polled(every: Duration) -> String {
+    format!(
+        "{}, every {every:?}: what is scheduled, moved or cancelled is found within that, and what is due sooner is late \
+         by up to that; each statement is sent and planned with each use (PUNCTUAL_CHANGES=poll)",
+        Remark::POLLED_TEXT
+    )
 }

@@ -237,8 +237,11 @@ impl EventLoop {
 
     fn hear(&mut self, heard: Heard, now: Now) {
         let input = match heard {
-            Heard::Up { prepares } => {
-                tracing::info!("connected: LISTEN/NOTIFY verified");
+            Heard::Up { unnotified } => {
+                match self.dispatch.limits.daemon.channel.poll_every {
+                    Some(every) => tracing::info!(?every, "connected: changes are polled"),
+                    None => tracing::info!("connected: LISTEN/NOTIFY verified"),
+                }
                 // After a loss the pool's connections are gone as well.
                 let store = self.dispatch.store.clone();
                 self.tasks.spawn(async move {
@@ -250,10 +253,14 @@ impl EventLoop {
                 self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
-                Input::ChannelUp { prepares }
+                Input::ChannelUp { unnotified }
             }
             Heard::Down { reason, connected } => {
-                tracing::warn!(reason, "the notification channel is down");
+                if self.dispatch.limits.daemon.channel.poll_every.is_some() {
+                    tracing::warn!(reason, "changes cannot be polled");
+                } else {
+                    tracing::warn!(reason, "the notification channel is down");
+                }
                 if self.listener.connected {
                     self.dispatch.metrics.count(Counter::ListenerLost, 1);
                 }
@@ -261,6 +268,11 @@ impl EventLoop {
                 self.listener.connected = false;
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
+            }
+            Heard::Polled => {
+                self.shared.wakers.drafts.notify_one();
+                self.shared.wakers.plan.notify_one();
+                return;
             }
             Heard::Notification(notification) => {
                 self.listener.last_notice_at = Some(now.db);

@@ -26,6 +26,13 @@ pub struct Remark {
     pub text: String,
 }
 
+impl Remark {
+    /// The kind of the remark that changes are polled, which is what the settings want.
+    pub const POLLED: &str = "poll";
+    /// How its sentence begins.
+    pub const POLLED_TEXT: &str = "changes are polled";
+}
+
 /// Serialized as its sentence.
 impl Serialize for Missing {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

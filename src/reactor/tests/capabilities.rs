@@ -19,7 +19,7 @@ fn a_lane_has_no_more_requests_at_once_than_its_provider_takes() {
             ..Capabilities::SENDS_ONLY
         }),
     );
-    world.handle(Input::ChannelUp { prepares: false });
+    world.handle(Input::ChannelUp { unnotified: false });
     world.run_until(due);
     for (ids, channel) in lanes {
         let flying = world

@@ -46,7 +46,7 @@ impl Sweeps {
     }
 
     fn up(&mut self) -> Option<Sweep> {
-        self.handle(Input::ChannelUp { prepares: false })
+        self.handle(Input::ChannelUp { unnotified: false })
     }
 
     fn end(&mut self, complete: bool) -> Option<Sweep> {

@@ -81,7 +81,7 @@ impl World {
             paces: Paces::default(),
             prewarms: Vec::new(),
         };
-        world.handle(Input::ChannelUp { prepares: false });
+        world.handle(Input::ChannelUp { unnotified: false });
         world
     }
 

@@ -115,7 +115,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         const STEP: &str = "scheduling a message";
         if draft.to.is_empty() {
             // A person is to hear it at once if the message's type has no recipient either.
-            let refuse = "set punctual.validate = 'refuse'";
+            let refuse = "set local punctual.validate = 'refuse'";
             let set = self.client().batch_execute(refuse).await;
             set.map_err(StoreError::at(STEP))?;
         }

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::error::{DbError, SqlState};
-use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::dsn::{Dsn, POOLER_HINT};
 use super::lineage::{Lineage, Session};
+use super::stateless::{DAEMON, Wire};
 use super::tls;
 use super::watch::Watch;
 use crate::message::InstanceId;
@@ -37,8 +36,7 @@ static SESSION: &Sql = sql!("sql/session.sql");
 
 /// The half of a session that must be polled by its owner: as a future, or message by message with
 /// `poll_message` for notifications.
-pub type Connection =
-    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub type Connection = tokio_postgres::Connection<Socket, Wire>;
 
 /// Why there is no session. The texts contain host, port and database, and the server's message;
 /// never the password.
@@ -132,6 +130,10 @@ impl Dsn {
     pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
         let session = async {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+            // There each transaction makes its settings.
+            if self.is_polled() {
+                return Ok((client, connection));
+            }
             // It makes progress only while it is polled, and its error is the cause.
             tokio::select! {
                 set = client.batch_execute(INHERITED.text()) => set?,
@@ -189,8 +191,7 @@ impl Dsn {
         self.pool_with(max_size, None, None)
     }
 
-    /// The same, with sessions that are all in one history of one database, and that a watch
-    /// checks.
+    /// The same, with sessions that are all in one history of one database, and that a watch checks.
     ///
     /// # Panics
     ///
@@ -202,10 +203,12 @@ impl Dsn {
         watch: Option<&Watch>,
     ) -> Pool {
         let history = history.map(|(lineage, instance)| (lineage.clone(), instance));
-        let watch = watch.cloned();
+        let is_polled = self.is_polled();
+        // What a process of the server does for a connection is not known behind a pooler.
+        let watch = watch.filter(|_| !is_polled).cloned();
         let manager = Manager::from_config(
             self.config.clone(),
-            self.tls.clone(),
+            self.tls.clone().with_settings(DAEMON),
             ManagerConfig {
                 // No check before each use: it would cost every claim a round trip, and a
                 // connection may break between check and use anyway.
@@ -221,7 +224,9 @@ impl Dsn {
             .post_create(Hook::async_fn(move |client, metrics| {
                 let (history, watch, made) = (history.clone(), watch.clone(), metrics.created);
                 Box::pin(async move {
-                    prepare_session(client).await.map_err(HookError::Backend)?;
+                    if !is_polled {
+                        prepare_session(client).await.map_err(HookError::Backend)?;
+                    }
                     if let Some(watch) = watch {
                         let met = watch.meet(client, made).await;
                         met.map_err(HookError::Backend)?;

@@ -17,6 +17,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::stateless::{Connector, DOCTOR, Encryption};
 use super::tls::{self, Roots, Trust};
 use environment::VARIABLES;
 use parameters::{PASSED_ON, Parts};
@@ -30,13 +31,13 @@ const TRANSACTION_POOLER_PORT: u16 = 6543;
 
 /// Added to errors that this pooler may cause.
 pub(in crate::store) const POOLER_HINT: &str = "a transaction-mode pooler (Supabase: port 6543) cannot carry LISTEN or session settings: \
-     use the direct connection or the session pooler, port 5432";
+     use the direct connection or the session pooler, port 5432, or set PUNCTUAL_CHANGES=poll";
 
 /// A usable connection string.
 #[derive(Clone)]
 pub struct Dsn {
     pub(in crate::store) config: Config,
-    pub(in crate::store) tls: MakeRustlsConnect,
+    pub(in crate::store) tls: Connector,
     mode: Mode,
     says_pgbouncer: bool,
     warnings: Vec<String>,
@@ -92,6 +93,12 @@ pub enum DsnError {
     /// libpq refuses the same.
     #[error("has sslrootcert=system with a weaker sslmode: use sslmode=verify-full")]
     WeakWithSystemRoots,
+    /// tokio-postgres passes no socket to the connector, which polling relies on.
+    #[error(
+        "names a Unix socket, over which changes cannot be polled: name the server or the pooler by its address \
+         (for example 127.0.0.1), or use PUNCTUAL_CHANGES=notify"
+    )]
+    PolledSocket,
     /// The root certificates cannot be read.
     #[error("has certificates to verify, but {0}")]
     Roots(#[source] tls::RootsError),
@@ -137,11 +144,43 @@ impl Dsn {
         parts.finish()
     }
 
-    /// What to do, if it names a pooler in transaction mode: no notification would ever arrive
-    /// there.
+    /// What to do, if it names a pooler in transaction mode and changes are not polled: no notification would ever
+    /// arrive there.
     pub fn pooler_warning(&self) -> Option<&'static str> {
         let port = self.config.get_ports().contains(&TRANSACTION_POOLER_PORT);
-        (port || self.says_pgbouncer).then_some(POOLER_HINT)
+        (!self.is_polled() && (port || self.says_pgbouncer)).then_some(POOLER_HINT)
+    }
+
+    /// The same place for a process that polls for changes: nothing is left in a session, so each transaction may get
+    /// another one.
+    pub fn polled(mut self) -> Result<Self, DsnError> {
+        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+        if self.config.get_hosts().iter().any(is_socket) {
+            return Err(DsnError::PolledSocket);
+        }
+        let encryption = match self.mode {
+            Mode::Disable => Encryption::Off,
+            Mode::Prefer => Encryption::Preferred,
+            _ if self.config.get_ssl_negotiation() == SslNegotiation::Direct => Encryption::Direct,
+            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => Encryption::Required,
+        };
+        // It leaves all that follows the connect to the connector.
+        self.config.ssl_mode(SslMode::Require);
+        self.config.ssl_negotiation(SslNegotiation::Direct);
+        self.tls = self.tls.stateless(encryption);
+        Ok(self)
+    }
+
+    /// Whether changes are polled, and each transaction stands for itself.
+    pub const fn is_polled(&self) -> bool {
+        self.tls.is_stateless()
+    }
+
+    /// The same place with the time limits of doctor's sessions, where these cannot set them.
+    #[must_use]
+    pub fn for_doctor(mut self) -> Self {
+        self.tls = self.tls.with_settings(DOCTOR);
+        self
     }
 
     /// Parameters and files that are ignored, and why.
@@ -206,7 +245,7 @@ impl Parts {
         let tls = tls::client(trust, self.versions, self.is_direct).map_err(DsnError::Roots)?;
         Ok(Dsn {
             config,
-            tls: MakeRustlsConnect::new(tls),
+            tls: Connector::new(MakeRustlsConnect::new(tls)),
             mode,
             says_pgbouncer: self.says_pgbouncer,
             warnings: self.warnings,

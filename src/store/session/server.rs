@@ -1,4 +1,6 @@
-//! What the server says of itself: its clock, and whether it can prepare transactions.
+//! What the server says of itself: its clock, whether it can prepare transactions, and how transactions begin.
+
+use tokio_postgres::Client;
 
 use crate::message::Moment;
 use crate::store::session::timestamp::PgTimestamp;
@@ -6,6 +8,32 @@ use crate::store::{Sql, Store, StoreError, prepared};
 
 static NOW: &Sql = sql!("sql/now.sql");
 static PREPARES: &Sql = sql!("sql/prepares.sql");
+static DEFAULTS: &Sql = sql!("sql/session_defaults.sql");
+
+/// How transactions of a role begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionDefaults {
+    /// In Postgres's words.
+    pub isolation: String,
+    /// Nothing can be written.
+    pub is_read_only: bool,
+}
+
+impl SessionDefaults {
+    /// Reads them.
+    pub async fn read(client: &Client) -> Result<Self, StoreError> {
+        const STEP: &str = "reading how transactions begin";
+        let row = client.query_one(DEFAULTS.text(), &[]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = || {
+            Ok(Self {
+                isolation: row.try_get("isolation")?,
+                is_read_only: row.try_get("is_read_only")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
+    }
+}
 
 impl Store {
     /// The database's clock.

@@ -255,7 +255,7 @@ impl World {
             }
             Process::Proven { ear } => {
                 if self.slots[whose.slot].ear == ear {
-                    self.feed(whose, Input::ChannelUp { prepares: false });
+                    self.feed(whose, Input::ChannelUp { unnotified: false });
                 }
             }
         }

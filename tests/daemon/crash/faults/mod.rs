@@ -8,6 +8,7 @@
 
 mod crowd;
 mod database;
+mod pooler;
 mod provider;
 mod time;
 

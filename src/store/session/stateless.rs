@@ -1,0 +1,298 @@
+//! Connections on which each transaction stands for itself, for poolers in transaction mode.
+//!
+//! Such a pooler gives every transaction a session of its own choice. So nothing may be left in one: no setting, no
+//! prepared statement, no lock. The rest of the store knows nothing of that: what the client sends is translated on its
+//! way ([`Translator`]), as is the response.
+//!
+//! The client is one of tokio-postgres, which makes the connection and wants a TLS connector. This is one, also where
+//! the connection is not encrypted: with the negotiation that it calls direct, tokio-postgres leaves everything after
+//! the connect to it.
+
+mod message;
+mod translator;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::store::Sql;
+use translator::Translator;
+
+/// What a command sets in each transaction.
+pub(super) static COMMAND: &Sql = sql!("sql/stateless_command.sql");
+
+/// What the daemon sets in each transaction.
+pub(super) static DAEMON: &Sql = sql!("sql/stateless_daemon.sql");
+
+/// What doctor sets in each transaction.
+pub(super) static DOCTOR: &Sql = sql!("sql/stateless_doctor.sql");
+
+/// Asks a server for TLS, in place of the first message of the protocol.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// Read at once.
+const CHUNK: usize = 8_192;
+
+/// With more than this on its way to the server, what the client writes waits.
+const UNSENT_MAX: usize = 65_536;
+
+type Rustls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+type ConnectRustls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+
+/// `sslmode`, as far as its meaning differs while a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encryption {
+    Off,
+    Preferred,
+    Required,
+    /// Required, and begun without asking (`sslnegotiation=direct`).
+    Direct,
+}
+
+/// How connections are made on which each transaction stands for itself.
+#[derive(Clone, Copy, Debug)]
+struct Stateless {
+    encryption: Encryption,
+    /// Begins each transaction.
+    settings: &'static Sql,
+}
+
+/// Makes the streams of connections.
+#[derive(Clone)]
+pub(in crate::store) struct Connector {
+    tls: MakeRustlsConnect,
+    stateless: Option<Stateless>,
+}
+
+impl Connector {
+    pub(super) const fn new(tls: MakeRustlsConnect) -> Self {
+        Self {
+            tls,
+            stateless: None,
+        }
+    }
+
+    /// The same, for connections on which each transaction stands for itself. Their client must negotiate directly.
+    pub(super) fn stateless(self, encryption: Encryption) -> Self {
+        let settings = COMMAND;
+        Self {
+            stateless: Some(Stateless {
+                encryption,
+                settings,
+            }),
+            ..self
+        }
+    }
+
+    pub(super) const fn is_stateless(&self) -> bool {
+        self.stateless.is_some()
+    }
+
+    /// The same with other settings, if they belong to the transaction.
+    pub(super) fn with_settings(self, settings: &'static Sql) -> Self {
+        let stateless = self.stateless;
+        Self {
+            stateless: stateless.map(|stateless| Stateless {
+                settings,
+                ..stateless
+            }),
+            ..self
+        }
+    }
+}
+
+impl MakeTlsConnect<Socket> for Connector {
+    type Stream = Wire;
+    type TlsConnect = Connect;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<Connect, Self::Error> {
+        let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.tls, domain)?;
+        Ok(Connect {
+            tls,
+            stateless: self.stateless,
+        })
+    }
+}
+
+/// Makes one stream.
+pub(in crate::store) struct Connect {
+    tls: ConnectRustls,
+    stateless: Option<Stateless>,
+}
+
+impl TlsConnect<Socket> for Connect {
+    type Stream = Wire;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Wire>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let Some(stateless) = self.stateless else {
+                let translated = None;
+                let inner = Inner::Tls(self.tls.connect(socket).await?);
+                return Ok(Wire { inner, translated });
+            };
+            let inner = encrypted(self.tls, socket, stateless.encryption).await?;
+            let translated = Some(Box::new(Translated {
+                translator: Translator::new(stateless.settings.text()),
+                unsent: BytesMut::new(),
+                unread: BytesMut::new(),
+            }));
+            Ok(Wire { inner, translated })
+        })
+    }
+}
+
+/// As libpq does it.
+async fn encrypted(
+    tls: ConnectRustls,
+    mut socket: Socket,
+    encryption: Encryption,
+) -> io::Result<Inner> {
+    let is_offered = match encryption {
+        Encryption::Off => false,
+        Encryption::Direct => true,
+        Encryption::Preferred | Encryption::Required => {
+            socket.write_all(&SSL_REQUEST).await?;
+            socket.read_u8().await? == b'S'
+        }
+    };
+    if is_offered {
+        return Ok(Inner::Tls(tls.connect(socket).await?));
+    }
+    if encryption == Encryption::Required {
+        // In the words of tokio-postgres, by which it is explained.
+        return Err(io::Error::other("server does not support TLS"));
+    }
+    Ok(Inner::Plain(socket))
+}
+
+enum Inner {
+    Plain(Socket),
+    Tls(Rustls),
+}
+
+/// What is on its way in both directions.
+struct Translated {
+    translator: Translator,
+    /// For the server.
+    unsent: BytesMut,
+    /// For the client.
+    unread: BytesMut,
+}
+
+/// The stream of one connection.
+pub struct Wire {
+    inner: Inner,
+    translated: Option<Box<Translated>>,
+}
+
+/// Either stream.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+impl Inner {
+    fn stream(&mut self) -> Pin<&mut dyn Stream> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket),
+            Self::Tls(stream) => Pin::new(stream),
+        }
+    }
+}
+
+impl Wire {
+    /// Writes what was translated.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(translated) = &mut self.translated else {
+            return Poll::Ready(Ok(()));
+        };
+        while !translated.unsent.is_empty() {
+            let sent = ready!(self.inner.stream().poll_write(cx, &translated.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            translated.unsent.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { inner, translated } = &mut *self;
+        let Some(translated) = translated else {
+            return inner.stream().poll_read(cx, buf);
+        };
+        while translated.unread.is_empty() {
+            let mut chunk = [0; CHUNK];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(inner.stream().poll_read(cx, &mut chunk))?;
+            if chunk.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let Translated {
+                translator, unread, ..
+            } = &mut **translated;
+            translator.for_client(chunk.filled(), unread)?;
+        }
+        let most = translated.unread.len().min(buf.remaining());
+        buf.put_slice(&translated.unread.split_to(most));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(translated) = &self.translated else {
+            return self.inner.stream().poll_write(cx, buf);
+        };
+        if translated.unsent.len() > UNSENT_MAX {
+            ready!(self.poll_send(cx))?;
+        }
+        if let Some(translated) = &mut self.translated {
+            let Translated {
+                translator, unsent, ..
+            } = &mut **translated;
+            translator.for_server(buf, unsent)?;
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        self.inner.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        self.inner.stream().poll_shutdown(cx)
+    }
+}
+
+impl TlsStream for Wire {
+    fn channel_binding(&self) -> ChannelBinding {
+        match &self.inner {
+            Inner::Plain(_) => ChannelBinding::none(),
+            Inner::Tls(stream) => stream.channel_binding(),
+        }
+    }
+}
