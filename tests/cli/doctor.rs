@@ -119,6 +119,7 @@ const MISTAKES: &[Mistake] = &[
     set(&[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")], "database", "bad", "cannot reach 127.0.0.1:1/x: error connecting to server: Connection refused (os error 111) →", "check DATABASE_URL"),
     set(&[("DATABASE_URL", "URL?sslmode=verify-full")], "database", "bad", "no TLS", "DATABASE_URL"),
     set(&[("DATABASE_URL", "URL?pgbouncer=true")], "connection mode", "warn", "transaction-mode pooler", "port 5432"),
+    db("create function no_triggers() returns event_trigger language plpgsql as $$ begin raise 'not here'; end $$; create event trigger no_triggers on ddl_command_start when tag in ('CREATE TRIGGER') execute function no_triggers()", "engine", "bad", "lacks triggers of statements with transition tables (not here)", "PostgreSQL 14 or later"),
     // Triggers, indexes, columns.
     db("drop trigger punctual_notify_insert on scheduled_messages", "triggers", "bad", "punctual_notify_insert is missing", "punctual migrate"),
     db("alter table scheduled_messages disable trigger zzz_punctual_guard_update", "triggers", "bad", "zzz_punctual_guard_update is disabled", "enable trigger zzz_punctual_guard_update"),

@@ -123,6 +123,8 @@ async fn look(
         findings.push(failed("database", &e));
         return findings;
     }
+    let engine = doctor::engine(client).await;
+    findings.push(engine.unwrap_or_else(|e| failed("engine", &e)));
     findings.push(connection_mode(dsn, every).await);
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();

@@ -2,6 +2,7 @@
 //! a table may be large, and an index may be missing.
 
 mod app;
+mod engine;
 mod finding;
 mod planner;
 mod senders;
@@ -20,6 +21,7 @@ use crate::store::{Sql, StoreError};
 use crate::version::VERSION;
 
 pub use app::app;
+pub use engine::engine;
 pub use finding::{Finding, Level};
 pub use planner::planner;
 pub use senders::{Busiest, Named, busiest, senders};
