@@ -58,7 +58,9 @@ pub(crate) fn punctual(args: &[&str], env: &[(String, String)]) -> Command {
     if let Ok(changes) = std::env::var("PUNCTUAL_TESTED_CHANGES") {
         let is_set = env.iter().any(|(name, _)| name == "PUNCTUAL_CHANGES");
         if args.first() == Some(&"run") && !is_set {
+            // Soon enough for tests that insert what is due in a moment.
             command.env("PUNCTUAL_CHANGES", changes);
+            command.env("PUNCTUAL_POLL_EVERY", "100ms");
         }
     }
     command

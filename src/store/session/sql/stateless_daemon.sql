@@ -17,4 +17,5 @@ select set_config('punctual.writer', 'on', true),
        set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_material', 'off', true),
        set_config('jit', 'off', true)

@@ -3,6 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::translator::Translator;
+use super::{COMMAND, DAEMON};
 
 const SETTINGS: &str = "select 1";
 
@@ -177,4 +178,46 @@ fn what_is_no_message_is_refused() {
         talk = Talk::begun();
     }
     assert!(talk.0.for_client(b"Z\0\0\0\x01", &mut out).is_err());
+}
+
+/// What a session of its own sets, and a transaction in somebody else's does not: the pooler's connections, and how
+/// transactions begin.
+const NOT_SET: [&str; 5] = [
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_keepalives_count",
+    "default_transaction_read_only",
+    "default_transaction_isolation",
+];
+
+/// The settings of a session, in its own words and in those of a transaction.
+fn settings(session: &str) -> impl Iterator<Item = (&str, String)> {
+    let set = session.lines().filter_map(|line| {
+        let (name, value) = line
+            .strip_prefix("set ")?
+            .trim_end_matches(';')
+            .split_once(" = ")?;
+        Some((name, value.trim_matches('\'')))
+    });
+    set.map(|(name, value)| (name, format!("set_config('{name}', '{value}', true)")))
+}
+
+#[test]
+fn a_transaction_sets_what_a_session_sets() {
+    let inherited = include_str!("../sql/inherited.sql");
+    for (name, expected) in settings(inherited) {
+        assert!(COMMAND.text().contains(&expected), "{name}");
+        assert!(
+            DAEMON.text().contains(&format!("set_config('{name}', ")),
+            "{name}"
+        );
+    }
+    let session = include_str!("../sql/session.sql");
+    assert!(settings(session).count() > 15);
+    for (name, expected) in settings(session) {
+        let expected =
+            expected.replace("program!()", &crate::store::with_expressions("program!()"));
+        let is_set = DAEMON.text().contains(&expected);
+        assert_ne!(is_set, NOT_SET.contains(&name), "{name}");
+    }
 }
