@@ -61,6 +61,8 @@
 //!   (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`,
 //!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
+//! - by which account a message goes that names none: [`message::choose`], called in `src/reactor/lanes/ways.rs`; what
+//!   may go on by another, [`Outcome::may_go_on`](message::Outcome::may_go_on)
 //! - jobs of the app: `triggers/job_runs.sql`; what an endpoint answers, `src/provider/webhook/mod.rs`
 //! - tracking links: codes, texts and clicks, `triggers/links.sql`; `GET /l/{code}`, `src/http/links.rs`
 //! - what is deleted, and when: `punctual.retain` in `triggers/retention.sql`, called by

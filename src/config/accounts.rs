@@ -4,7 +4,7 @@ use super::error::Problem;
 use super::key;
 use super::provider::{ProviderChoice, choose, fallback_sender, set_sender};
 use super::raw::Raw;
-use crate::message::{Channel, LaneKey, Routes, Sender};
+use crate::message::{Channel, LaneKey, Route, RouteList, Routes, Sender};
 use crate::provider;
 
 /// An account next to the default one.
@@ -29,18 +29,19 @@ impl Account {
     }
 }
 
-/// All of them, and what they mean for a row; `set_sender` chooses the default one, whose provider is `texts`. If that
-/// one prints texts, all do: a trial sends none.
-pub(super) fn accounts(
-    raw: &mut Raw,
-    set_sender: Option<&Sender>,
-    texts: Option<&ProviderChoice>,
-) -> (Vec<Account>, Routes) {
+/// The providers of an account: the one of its texts, and those of other channels beside it.
+type Own = (ProviderChoice, Vec<ProviderChoice>);
+
+/// All of them, what they and the default one (`own`) mean for a row, and the sender of that one's rows that name none.
+/// If it prints texts, all do: a trial sends none.
+pub(super) fn accounts(raw: &mut Raw, own: Option<&Own>) -> (Vec<Account>, Routes, Option<Sender>) {
+    let texts = own.map(|(provider, _)| provider);
+    let default = set_sender(raw);
     if let Some(texts) = texts {
-        see_that_senders_are_taken(raw, LaneKey::DEFAULT_ACCOUNT, texts, set_sender.into_iter());
+        see_that_senders_are_taken(raw, LaneKey::DEFAULT_ACCOUNT, texts, default.iter());
     }
     let is_trial = matches!(texts, Some(ProviderChoice::Console));
-    let (mut accounts, mut routes) = (Vec::new(), Routes::new(set_sender));
+    let (mut accounts, mut routes) = (Vec::new(), Routes::new(default.as_ref()));
     for name in raw.accounts() {
         let read = raw.in_account(&name, |own| account(&name, own));
         let Some((mut account, choosing)) = read else {
@@ -57,7 +58,77 @@ pub(super) fn accounts(
         }
         accounts.push(account);
     }
-    (accounts, routes)
+    let default = default.or_else(|| texts.and_then(fallback_sender));
+    let routes = with_lists(raw, routes, own, &accounts, default.as_ref());
+    (accounts, routes, default)
+}
+
+/// The same with the lists of accounts for messages that name none. `own`: the providers of the default account.
+fn with_lists(
+    raw: &mut Raw,
+    routes: Routes,
+    own: Option<&Own>,
+    accounts: &[Account],
+    default_sender: Option<&Sender>,
+) -> Routes {
+    let lists = raw.get(&key::ROUTES, |text| {
+        let lists = text.parse::<RouteList>();
+        lists.map_err(|why| format!("lists of accounts, as in sms = default, eu ({why})"))
+    });
+    let Some(lists) = lists else {
+        return routes;
+    };
+    let routes = routes.with_default_sender(default_sender);
+    for route in &lists.0 {
+        for name in &route.accounts {
+            let account = accounts.iter().find(|account| *account.name == **name);
+            let channels = match account {
+                Some(account) => account.channels(),
+                None if **name == *LaneKey::DEFAULT_ACCOUNT => own
+                    .map(|(provider, beside)| provider.with(beside))
+                    .unwrap_or_default(),
+                None => {
+                    let why = format!(
+                        "names {name}, which is no account: describe it as [accounts.{name}]"
+                    );
+                    raw.problem(Problem::Route {
+                        of: route.of(),
+                        why,
+                    });
+                    continue;
+                }
+            };
+            if let Some(why) = fault(route, name, &channels, &routes) {
+                raw.problem(Problem::Route {
+                    of: route.of(),
+                    why,
+                });
+            }
+        }
+    }
+    routes.with_lists(lists)
+}
+
+/// Why an account cannot be on this route.
+fn fault(route: &Route, name: &str, channels: &[Channel], routes: &Routes) -> Option<String> {
+    let channel = route.channel.as_str();
+    if !channels.contains(&route.channel) {
+        return Some(format!("names {name}, whose provider sends no {channel}"));
+    }
+    if route.channel.is_phone() && routes.sender_of(name).is_none() {
+        return Some(format!(
+            "names {name}, which has no sender for messages that name none"
+        ));
+    }
+    // What the database does before an account is chosen (rates, pauses) is by the sender of the default account.
+    let is_first = route.accounts.first().is_some_and(|first| **first == *name);
+    let is_default = name == LaneKey::DEFAULT_ACCOUNT;
+    (route.channel.is_phone() && route.country.is_none() && is_first && !is_default).then(|| {
+        format!(
+            "begins with {name}: texts that name no account begin with default, so make {name} the default account \
+             ([twilio], [modem]), or give the list to a country"
+        )
+    })
 }
 
 /// Refuses senders that the provider of their account sends nothing from: each of their messages would fail.

@@ -91,6 +91,14 @@ pub enum Problem {
         /// The one that had it.
         taken: SenderTaken,
     },
+    /// A route that leads nowhere.
+    #[error("routes: the route of {of} {why}")]
+    Route {
+        /// Whose it is.
+        of: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A sender that the account's provider cannot send from.
     #[error(
         "a sender of the account {account} is a number on WhatsApp, and its provider, {provider}, sends nothing there: \

@@ -55,6 +55,7 @@ settings! {
     DEBUG_TOKEN    Secret  "PUNCTUAL_DEBUG_TOKEN"    "debug_token";
     OPERATOR_TOKEN Secret  "PUNCTUAL_OPERATOR_TOKEN" "operator_token";
     PROVIDER       Plain   "PUNCTUAL_PROVIDER"       "provider";
+    ROUTES         Plain   "PUNCTUAL_ROUTES"         "routes";
     HORIZON        Plain   "PUNCTUAL_HORIZON"        "horizon";
     LEAD           Plain   "PUNCTUAL_LEAD"           "lead";
     MAX_IN_FLIGHT  Plain   "PUNCTUAL_MAX_IN_FLIGHT"  "max_in_flight";

@@ -199,10 +199,7 @@ impl Config {
         let state_dir = StateSetting::read(&mut raw, sources);
         let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
-        let texts = provider.as_ref().map(|(provider, _)| provider);
-        let set_sender = provider::set_sender(&mut raw);
-        let (accounts, routes) = accounts::accounts(&mut raw, set_sender.as_ref(), texts);
-        let default_sender = set_sender.or_else(|| texts.and_then(provider::fallback_sender));
+        let (accounts, routes, default_sender) = accounts::accounts(&mut raw, provider.as_ref());
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);

@@ -17,6 +17,7 @@ use accounts::ACCOUNTS;
 
 mod accounts;
 mod jobs;
+mod routes;
 mod sources;
 
 /// The settings file in the working directory.
@@ -181,6 +182,7 @@ impl Raw {
         self.read_sources(table.remove(sources::SOURCE), &layer);
         self.read_app_tables(table.remove(sources::APP), &layer);
         self.read_jobs(table.remove(jobs::JOBS), &mut layer);
+        self.read_routes(table.remove(key::ROUTES.file), &mut layer);
         let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
         self.walk(&rest, "", &mut layer);
         self.walk_accounts(&accounts, &path, &mut layer);

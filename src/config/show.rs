@@ -34,6 +34,8 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     operator_token: Option<&'static str>,
     provider: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    routes: String,
     horizon: String,
     #[serde(serialize_with = "lead")]
     lead: LeadSetting,
@@ -162,6 +164,7 @@ struct Twilio<'a> {
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
+    let campaign_zone = config.campaign_hours.timezone.iana_name();
     let shown = Shown {
         database: config.database.shown(HIDDEN),
         http_addr: config.http.addr.to_string(),
@@ -203,17 +206,13 @@ pub(super) fn to_toml(config: &Config) -> String {
         retention: config.retention.messages.map_or("forever".into(), kept),
         text_retention: config.retention.texts.map(kept),
         in_app: has_in_app(&config.provider, &config.beside),
+        routes: config.routes.lists().to_string(),
         job_urls: (!config.job_urls.is_empty()).then(|| config.job_urls.to_string()),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
         campaign: Campaign {
             hours: config.campaign_hours.hours.to_string(),
-            timezone: config
-                .campaign_hours
-                .timezone
-                .iana_name()
-                .unwrap_or("UTC")
-                .to_owned(),
+            timezone: campaign_zone.unwrap_or("UTC").to_owned(),
         },
         planner: config.planner.shown(),
         webhook: webhook(&config.provider, &config.beside),
@@ -249,15 +248,16 @@ fn account<'a>(config: &Config, account: &'a Account) -> (&'a str, ShownAccount<
         let mut choosing = config.routes.senders(&account.name);
         choosing.any(|own| own == set.as_str())
     });
+    let (provider, beside) = (&account.provider, &account.beside);
     let shown = ShownAccount {
-        provider: account.provider.as_str(),
-        in_app: has_in_app(&account.provider, &account.beside),
-        twilio: twilio(&account.provider, set),
-        modem: modem(&account.provider),
+        provider: provider.as_str(),
+        in_app: has_in_app(provider, beside),
+        twilio: twilio(provider, set),
+        modem: modem(provider),
         senders: (!senders.is_empty()).then(|| senders.join(", ")),
-        webhook: webhook(&account.provider, &account.beside),
-        smtp: smtp(&account.provider, &account.beside),
-        webpush: webpush(&account.provider, &account.beside),
+        webhook: webhook(provider, beside),
+        smtp: smtp(provider, beside),
+        webpush: webpush(provider, beside),
     };
     (&account.name, shown)
 }

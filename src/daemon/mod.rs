@@ -280,6 +280,7 @@ fn clock(accepts: bool) -> Clock {
 fn reactor(settings: Settings, dispatch: &Dispatch) -> Reactor<Payload> {
     Reactor::new(settings, dispatch.clock.now(), AttemptToken::fresh)
         .with_capabilities(dispatch.providers.all_capabilities())
+        .with_routes(Arc::clone(&dispatch.rules.routes))
 }
 
 /// Starts the task that says when the database has changed, or that it answers.

@@ -19,7 +19,7 @@ use crate::proof::recovery::Begun;
 use crate::provider::{Provider, Providers};
 use crate::reactor::{self, BEGUN_TOO_LATE, ClaimRequest, JudgedClaim};
 use crate::schedule::LEAD_MAX;
-use crate::settle::{Record, SendResult};
+use crate::settle::{Record, SendResult, Settlement};
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
@@ -41,6 +41,9 @@ pub type Input = reactor::Input<Payload>;
 /// repeat them costs nothing: a claim whose response was lost is released by its token. The same
 /// connection is then not used again.
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a claim is released whose message was to go by an account of the route that it had.
+const ASTRAY: &str = "its route changed while it was claimed";
 
 /// The result of a claim for one message.
 type ClaimJudged = (MessageId, ClaimResponse<JudgedClaim<Payload>>);
@@ -111,9 +114,12 @@ impl Dispatch {
     ) -> Result<(), StoreError> {
         let mut groups = Halving::new(asks, asks.len());
         while let Some(group) = groups.next_group() {
-            let pairs: Vec<_> = group.iter().map(|ask| (ask.id, ask.token)).collect();
+            let asks: Vec<_> = group
+                .iter()
+                .map(|ask| (ask.id, ask.token, ask.via))
+                .collect();
             let before = clock::reading();
-            let claim = self.store.claim(&pairs, self.lease);
+            let claim = self.store.claim_via(&asks, self.lease);
             let (patience, at_most) = (ASKING_PATIENCE, PATIENCE);
             match self.store.within_at_work(patience, at_most, claim).await {
                 Ok(claimed) => {
@@ -194,8 +200,11 @@ impl Dispatch {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
                 tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");
             }
-            let answer = ClaimResponse::Won(JudgedClaim::of(claim, &self.rules, verdict));
-            (claim.id, answer)
+            let mut answer = JudgedClaim::of(claim, &self.rules, verdict);
+            if !self.rules.routes.permit(claim) {
+                answer.verdict = Err(Settlement::returned(ASTRAY));
+            }
+            (claim.id, ClaimResponse::Won(answer))
         }));
         judged
     }

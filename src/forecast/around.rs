@@ -134,6 +134,18 @@ impl Surroundings {
         first
     }
 
+    /// The lane that a message of this one goes by: of a route the first account that is not refused.
+    pub fn way(&self, key: &LaneKey) -> LaneKey {
+        let mut ways = self.rules.routes.ways(key);
+        let at = |way: &LaneKey| {
+            let refused = self.refused(way)?;
+            Some(refused.next_probe_at.unwrap_or(Moment::MAX))
+        };
+        // An account that is not refused comes before all that are.
+        let first = (0..ways.len()).min_by_key(|n| at(&ways[*n]));
+        ways.swap_remove(first.unwrap_or(0))
+    }
+
     /// The crowd that a message due then is in, if it takes longer to send than a moment.
     ///
     /// All instances have the same messages, and each makes requests: what waits is the most that one of them knows of,

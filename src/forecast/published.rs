@@ -177,6 +177,8 @@ pub struct PublishedRules {
     pub providers: BTreeMap<String, PublishedProvider>,
     /// The accounts next to the default one.
     pub accounts: BTreeMap<String, PublishedAccount>,
+    /// The accounts of rows that name none, as in the settings.
+    pub routes: String,
 }
 
 /// What matters of an account for the judgement of a message.
@@ -273,6 +275,7 @@ impl PublishedRules {
             part_gap_ms: millis(rules.part_gap),
             providers: published(providers),
             accounts: providers.others().map(account).collect(),
+            routes: routes.lists().to_string(),
         }
     }
 
@@ -298,7 +301,7 @@ impl PublishedRules {
         let by_campaign = self.hours_by_campaign.as_deref().map(str::parse);
         let rules = Rules {
             default_sender: sender,
-            routes: Arc::new(routes),
+            routes: Arc::new(routes.with_lists(self.routes.parse().ok()?)),
             max_lateness: Duration::from_millis(self.max_lateness_ms),
             in_doubt: self.in_doubt.parse::<InDoubt>().ok()?,
             timezone: zones.get(&self.timezone)?,

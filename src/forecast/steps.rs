@@ -216,7 +216,7 @@ impl Start {
 
     fn sent(self, claim: &Claim, around: &Surroundings) -> Step {
         let at = self.at;
-        let what = what(claim);
+        let what = what(claim, around);
         // What is urgent starts before the others.
         let waits = self.reason.is_none() && claim.facts.priority <= Priority::Normal;
         let crowd = around.crowd(&claim.lane, at).filter(|_| waits);
@@ -278,12 +278,20 @@ fn decided(
     }
 }
 
-/// Which part or attempt it is; empty for the first attempt at the only text.
-fn what(claim: &Claim) -> String {
+/// Which part or attempt it is, and by which account it goes if a route decides; empty for the first attempt at the
+/// only text.
+fn what(claim: &Claim, around: &Surroundings) -> String {
     let part = (!claim.part.is_only()).then(|| format!("part {}", claim.part));
     let attempt = claim.attempts_before + 1;
     let attempt = (attempt > 1).then(|| format!("attempt {attempt} of {}", claim.max_attempts));
-    let all: Vec<String> = part.into_iter().chain(attempt).collect();
+    let by = claim.route.as_ref().map(|route| {
+        let (first, own) = (around.rules.routes.first(route), claim.lane.account());
+        match first.account() {
+            first if first == own => format!("by the account {own}"),
+            first => format!("by the account {own}, because the provider refuses {first}"),
+        }
+    });
+    let all: Vec<String> = part.into_iter().chain(attempt).chain(by).collect();
     if all.is_empty() {
         return String::new();
     }

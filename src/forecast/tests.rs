@@ -34,6 +34,7 @@ fn subject() -> Subject {
             is_retry: false,
             send_before: None,
             lane: LaneKey::default(),
+            route: None,
             to_number: "+15005550006".into(),
             from_number: Some("+15005550001".into()),
             body: "hello".into(),

@@ -27,6 +27,9 @@ pub struct Claim {
     pub send_before: Option<Moment>,
     /// Its lane.
     pub lane: LaneKey,
+    /// The route by which its account was chosen, as a lane that names it; `None`: its row names its account or its
+    /// sender, or no route leads anywhere.
+    pub route: Option<LaneKey>,
     /// The recipient as the row has it.
     pub to_number: String,
     /// The sender as the row has it.

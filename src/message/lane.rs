@@ -112,6 +112,9 @@ impl LaneKey {
     /// Takes the place of names that are no account's: as values of the app they could be any number.
     pub const UNKNOWN_ACCOUNT: &str = "unknown";
 
+    /// Before the name of a route, which takes the place of an account's until one is chosen.
+    const ROUTE: &str = ">";
+
     /// The lane of a channel and the default account.
     pub const fn of(channel: Channel) -> Self {
         Self {
@@ -143,6 +146,17 @@ impl LaneKey {
     #[must_use]
     pub fn in_account(self, account: Option<Arc<str>>) -> Self {
         Self { account, ..self }
+    }
+
+    /// The same by this route, of whose accounts none is chosen yet.
+    #[must_use]
+    pub(super) fn by_route(self, name: &str) -> Self {
+        self.in_account(Some(format!("{}{name}", Self::ROUTE).into()))
+    }
+
+    /// The route whose accounts the message may go by, while none is chosen.
+    pub fn route(&self) -> Option<&str> {
+        self.account.as_deref()?.strip_prefix(Self::ROUTE)
     }
 
     /// The same with this host.

@@ -66,6 +66,12 @@ impl Outcome {
         }
     }
 
+    /// Whether another account may send it: it is known that this one has not accepted it, for a reason that is not the
+    /// message's own.
+    pub const fn may_go_on(&self) -> bool {
+        matches!(self, Self::Unsent { .. }) || self.holds_account().is_some()
+    }
+
     /// Whose requests the provider wants fewer of.
     pub const fn slows(&self) -> Option<Scope> {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::sender::is_whatsapp;
-use super::{Channel, LaneKey, Sender};
+use super::{Channel, Claim, LaneKey, Route, RouteList, Sender};
 
 /// How many senders go with every claim, so that the ledger has the account of each attempt.
 const SENDERS_MAX: usize = 500;
@@ -16,7 +16,15 @@ pub struct Routes {
     accounts: BTreeMap<Arc<str>, Option<Sender>>,
     /// The accounts that senders choose.
     senders: BTreeMap<String, Arc<str>>,
+    /// The sender of the default account's messages that name none.
+    default_sender: Option<Sender>,
+    /// Those of messages that name neither.
+    lists: RouteList,
 }
+
+/// An account by its place among those of the settings: 0 is the default one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountNumber(u16);
 
 /// A sender that belongs to two accounts, so that it chooses none. The sentence does not repeat it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +41,30 @@ impl Routes {
             default_sender.map(|own| (own.as_str().to_owned(), LaneKey::DEFAULT_ACCOUNT.into()));
         Self {
             senders: own.into_iter().collect(),
+            default_sender: default_sender.cloned(),
             ..Self::default()
         }
+    }
+
+    /// The same where messages of the default account that name no sender have this one.
+    #[must_use]
+    pub fn with_default_sender(self, sender: Option<&Sender>) -> Self {
+        let default_sender = sender.cloned();
+        Self {
+            default_sender,
+            ..self
+        }
+    }
+
+    /// The same with these lists for messages that name neither an account nor a sender.
+    #[must_use]
+    pub fn with_lists(self, lists: RouteList) -> Self {
+        Self { lists, ..self }
+    }
+
+    /// The lists.
+    pub const fn lists(&self) -> &RouteList {
+        &self.lists
     }
 
     /// Adds an account with the sender of its messages that name none, and the senders that choose it.
@@ -64,6 +94,99 @@ impl Routes {
         LaneKey::of_row(channel, address).in_account(self.account(account, sender))
     }
 
+    /// What messages of this kind wait in until an account is chosen: a key that names their route, if they have one,
+    /// else [`Self::lane`]. `address`: of a text without a sender `>` and the beginning of its recipient's number, as
+    /// `lane_address!` has it.
+    pub fn queue(&self, channel: Channel, account: Option<&str>, address: Option<&str>) -> LaneKey {
+        let lane = self.lane(channel, account, address);
+        let is_named = account.is_some_and(|name| !name.trim().is_empty());
+        let to = address.map(str::trim).filter(|own| !own.is_empty());
+        let to = to.map(|own| own.strip_prefix('>').ok_or(own));
+        let route = match to {
+            _ if is_named || self.lists.0.is_empty() => None,
+            // It names its sender.
+            Some(Err(_)) if channel.is_phone() => None,
+            Some(Ok(number)) => self.lists.to(channel, Some(number)),
+            Some(Err(_)) | None => self.lists.to(channel, None),
+        };
+        match route {
+            Some(route) => lane.by_route(&route.of()),
+            None => lane,
+        }
+    }
+
+    /// The lanes that a message of this one may go by, in order: those of its route, or the one itself.
+    pub fn ways(&self, key: &LaneKey) -> Vec<LaneKey> {
+        let way = |name: &Arc<str>| key.clone().with_account(name);
+        match self.lists.named(key) {
+            Some(route) => route.accounts.iter().map(way).collect(),
+            // A route that the settings have no more: as if there were none.
+            None if key.route().is_some() => vec![key.clone().in_account(None)],
+            None => vec![key.clone()],
+        }
+    }
+
+    /// The first of [`Self::ways`].
+    pub fn first(&self, key: &LaneKey) -> LaneKey {
+        self.ways(key).swap_remove(0)
+    }
+
+    /// Whether a claim goes by an account of its route.
+    pub fn permit(&self, claim: &Claim) -> bool {
+        let route = claim.route.as_ref();
+        route.is_none_or(|route| self.ways(route).contains(&claim.lane))
+    }
+
+    /// Whether messages that name no account may come to this lane by a route.
+    pub fn lead_to(&self, lane: &LaneKey) -> bool {
+        let is_on = |route: &Route| {
+            let mut accounts = route.accounts.iter();
+            route.channel == lane.channel() && accounts.any(|name| &**name == lane.account())
+        };
+        self.lists.0.iter().any(is_on)
+    }
+
+    /// The number of a lane's account, where a claim has to say by which account its messages go; `None`: no list of
+    /// the channel leads there, so the rows say it.
+    pub fn number(&self, lane: &LaneKey) -> Option<AccountNumber> {
+        if !self.lead_to(lane) {
+            return None;
+        }
+        let Some(account) = lane.other_account() else {
+            return Some(AccountNumber(0));
+        };
+        let at = self.names().position(|name| name == account)?;
+        u16::try_from(at + 1).ok().map(AccountNumber)
+    }
+
+    /// The account of a number.
+    pub fn numbered(&self, number: AccountNumber) -> Option<&str> {
+        match number.0 {
+            0 => Some(LaneKey::DEFAULT_ACCOUNT),
+            n => self.names().nth(usize::from(n) - 1),
+        }
+    }
+
+    /// The sender of an account's messages that name none, the default one among them.
+    pub fn sender_of(&self, account: &str) -> Option<&Sender> {
+        match account {
+            LaneKey::DEFAULT_ACCOUNT => self.default_sender.as_ref(),
+            other => self.sender(other),
+        }
+    }
+
+    /// The senders of all accounts that texts may go by without naming one: an opt-out from any of them is one from
+    /// all.
+    pub fn senders_of_lists(&self) -> Option<Vec<&str>> {
+        let texts = self.lists.0.iter().filter(|route| route.channel.is_phone());
+        let accounts = texts.flat_map(|route| &route.accounts);
+        let senders = accounts.filter_map(|name| self.sender_of(name));
+        let mut senders: Vec<&str> = senders.map(Sender::as_str).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        (!senders.is_empty()).then_some(senders)
+    }
+
     /// `None`: the default account.
     fn account(&self, named: Option<&str>, sender: Option<&str>) -> Option<Arc<str>> {
         match named.map(str::trim).filter(|name| !name.is_empty()) {
@@ -75,6 +198,8 @@ impl Routes {
                     |(name, _)| Arc::clone(name),
                 ))
             }
+            // A text that names no sender.
+            None if sender.is_some_and(|sender| sender.starts_with('>')) => None,
             None => sender
                 .and_then(|sender| self.senders.get(sender.trim()))
                 .filter(|of| &***of != LaneKey::DEFAULT_ACCOUNT)
@@ -153,6 +278,54 @@ mod tests {
         assert_eq!(lane.to_string(), "hooks/webhook/a.example");
         assert_eq!(routes.sender("eu"), Some(&sender("+4915112345678")));
         assert_eq!(routes.sender("hooks"), None);
+    }
+
+    #[test]
+    fn a_message_that_names_neither_waits_for_its_route() {
+        let ours = sender("+13105550100");
+        let mut routes = Routes::new(Some(&ours));
+        routes
+            .add("eu", Some(sender("ACME")), &[sender("ACME")])
+            .unwrap();
+        routes.add("us", None, &[]).unwrap();
+        let lists = "sms = default, eu; sms +49 = eu, default; webhook = us, default";
+        let routes = routes.with_lists(lists.parse().unwrap());
+        let ways = |channel, account, address| {
+            let key = routes.queue(channel, account, address);
+            let ways = routes.ways(&key);
+            let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
+            ways.join(" ")
+        };
+        for (account, address, expected) in [
+            (None, None, "default/sms eu/sms"),
+            (None, Some(">+120"), "default/sms eu/sms"),
+            (None, Some(">+491"), "eu/sms default/sms"),
+            (Some(" "), Some(">+491"), "eu/sms default/sms"),
+            (Some("default"), Some(">+491"), "default/sms"),
+            (Some("us"), Some(">+491"), "us/sms"),
+            (None, Some("ACME"), "eu/sms"),
+            (None, Some("+13105551234"), "default/sms"),
+        ] {
+            assert_eq!(
+                ways(Channel::Sms, account, address),
+                expected,
+                "{account:?} {address:?}"
+            );
+        }
+        let hook = Some("https://a.example/");
+        let expected = "us/webhook/a.example default/webhook/a.example";
+        assert_eq!(ways(Channel::Webhook, None, hook), expected);
+        assert_eq!(ways(Channel::Email, None, None), "default/email");
+        let eu = LaneKey::of(Channel::Sms).with_account("eu");
+        let number = routes.number(&eu).unwrap();
+        assert_eq!(routes.numbered(number), Some("eu"));
+        assert_eq!(routes.number(&LaneKey::of(Channel::Email)), None);
+        assert_eq!(
+            routes.senders_of_lists(),
+            Some(vec!["+13105550100", "ACME"])
+        );
+        let gone = Routes::default().ways(&routes.queue(Channel::Sms, None, None));
+        assert_eq!(gone, [LaneKey::of(Channel::Sms)]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn claim() -> Claim {
         is_retry: false,
         send_before: None,
         lane: LaneKey::default(),
+        route: None,
         to_number: TO.into(),
         from_number: None,
         body: SECRET.into(),

@@ -148,6 +148,7 @@ mod tests {
             is_retry: false,
             send_before: None,
             lane: LaneKey::of_row(channel, Some(to)),
+            route: None,
             to_number: to.into(),
             from_number: channel.is_phone().then(|| "ACME".into()),
             body: body.into(),

@@ -16,6 +16,9 @@ use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Now, Outcome, Upt
 /// Why claims are released while it is open.
 pub(super) const ACCOUNT_REFUSED: &str = "the provider refuses the account";
 
+/// The same while it cannot be reached, of what may go by another account.
+const UNREACHED: &str = "the account could not be reached";
+
 /// The breaker of one lane.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -60,6 +63,11 @@ impl Breaker {
 
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// When it is tried again; `None`: it is closed.
+    pub(super) fn next_probe(&self) -> Option<Uptime> {
+        self.open.as_ref().map(|open| open.next_probe)
     }
 
     fn is_probe(&self, token: AttemptToken) -> bool {
@@ -156,9 +164,32 @@ impl<P: Clone> Reactor<P> {
         });
         // It opens no connections while it is refused.
         self.lanes.touch(lane);
+        self.way_changed(lane);
         if turned == Turned::Opened {
             for id in self.lanes.take_cleared(lane) {
                 self.release(id, ACCOUNT_REFUSED, now);
+            }
+        }
+    }
+
+    /// Has what may go by other accounts armed again.
+    fn way_changed(&mut self, lane: Lane) {
+        if self.lanes.is_on_route(lane) {
+            self.intake.sweep_soon();
+        }
+    }
+
+    /// Notes whether a request that had begun reached the provider. While one does not, what may go by other accounts
+    /// does.
+    pub(super) fn reached(&mut self, lane: Lane, outcome: &Outcome, now: Now) {
+        let again_at = now.up + self.settings.limits.provider.unsent_probe_pause;
+        let has = !matches!(outcome, Outcome::Unsent { .. });
+        if self.lanes.is_on_route(lane) && self.lanes[lane].reached(has, again_at) {
+            self.way_changed(lane);
+            if !has {
+                for id in self.lanes.take_cleared(lane) {
+                    self.release(id, UNREACHED, now);
+                }
             }
         }
     }

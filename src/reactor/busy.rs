@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::io::ClaimRequest;
 use super::lanes::Lane;
 use super::paces::Slot;
-use crate::message::{AttemptToken, Moment, Part, Parties, Pausable, Priority, Uptime};
+use crate::message::{AttemptToken, LaneKey, Moment, Part, Parties, Pausable, Priority, Uptime};
 use crate::schedule::Timer;
 use crate::settle::AttemptBudget;
 
@@ -14,6 +14,8 @@ use crate::settle::AttemptBudget;
 pub(super) struct Busy<P> {
     pub(super) token: AttemptToken,
     pub(super) lane: Lane,
+    /// The route by which its account was chosen, once the claim was won.
+    pub(super) route: Option<LaneKey>,
     /// The row may have changed meanwhile: it is read again when this is over.
     pub(super) recheck: bool,
     pub(super) due: Moment,
@@ -50,6 +52,7 @@ impl<P> Busy<P> {
         Self {
             token,
             lane,
+            route: None,
             recheck: false,
             due: timer.due,
             wanted_at: timer.due,

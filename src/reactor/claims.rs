@@ -118,7 +118,8 @@ impl<P: Clone> Reactor<P> {
         self.lanes.note(lane, |load| load.asked(timer.priority));
         self.intake.overtake(id);
         self.note_probe(lane, id, token);
-        ClaimRequest { id, token }
+        let via = self.lanes.via(lane);
+        ClaimRequest { id, token, via }
     }
 
     /// When the next claim is to be made.
@@ -249,6 +250,7 @@ impl<P: Clone> Reactor<P> {
         busy.due = judged.due;
         busy.wanted_at = judged.late_from();
         busy.parties = judged.parties;
+        busy.route = judged.route;
         busy.ready_at = now.db;
         busy.tries = Some(judged.tries);
         busy.part = judged.part;
@@ -337,14 +339,11 @@ impl<P: Clone> Reactor<P> {
             if busy.recheck {
                 self.intake.note_for_read(ask.id);
             }
-            let sweep = self.intake.sweep_number();
-            self.row_is(
-                ask.id,
-                state,
-                sweep,
+            let (sweep, misses) = (
+                self.intake.sweep_number(),
                 busy.lock_misses.saturating_add(1),
-                now,
             );
+            self.row_is(ask.id, state, sweep, misses, now);
         }
     }
 }

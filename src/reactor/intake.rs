@@ -178,6 +178,11 @@ impl Intake {
         self.next_near = Uptime::MIN;
     }
 
+    /// What is about to be due is read and armed again at once: it may go by another lane.
+    pub(super) const fn sweep_soon(&mut self) {
+        self.next_near = Uptime::MIN;
+    }
+
     /// What is about to be due is read as soon as [`IntakeLimits::rescan_share`] permits, and armed even if it waits
     /// for a lock.
     pub(super) const fn sweep_unlocked(&mut self) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{
-    AttemptToken, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedResponse,
-    Part, Parties, Pausable, Pause, Priority, Retry, RowState, Uptime,
+    AccountNumber, AttemptToken, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId,
+    PacedResponse, Part, Parties, Pausable, Pause, Priority, Retry, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
@@ -25,6 +25,8 @@ pub struct JudgedClaim<P> {
     pub is_retry: bool,
     /// Its lane.
     pub lane: LaneKey,
+    /// See [`Claim::route`].
+    pub route: Option<LaneKey>,
     /// What a pause may stop it by.
     pub pausable: Pausable,
     /// From and to whom it is.
@@ -58,6 +60,7 @@ impl JudgedClaim<Arc<Cleared>> {
             wanted_at: claim.wanted_at,
             is_retry: claim.is_retry,
             lane: claim.lane.clone(),
+            route: claim.route.clone(),
             parties: Parties::of(&claim.lane, sender, &claim.to_number),
             pausable,
             tries: AttemptBudget {
@@ -235,6 +238,8 @@ pub struct ClaimRequest {
     pub id: MessageId,
     /// The attempt it will be.
     pub token: AttemptToken,
+    /// The account by which it goes if its row names none; `None`: the default one.
+    pub via: Option<AccountNumber>,
 }
 
 /// One pace of a claim, with the token drawn for the message that it wins.
@@ -246,6 +251,8 @@ pub struct PaceRequest {
     pub token: AttemptToken,
     /// How long after its slot a message may start whose sender has a rate.
     pub slack: Duration,
+    /// As [`ClaimRequest::via`].
+    pub via: Option<AccountNumber>,
 }
 
 /// What is to be done.

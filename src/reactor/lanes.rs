@@ -12,18 +12,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Settings;
 use super::breaker::Breaker;
 use super::throttle::Throttle;
-use crate::message::{LaneKey, MessageId, Moment, Now, ProviderCapabilities, Uptime};
+use crate::message::{LaneKey, MessageId, Moment, Now, ProviderCapabilities, Routes, Uptime};
 use crate::schedule::Agenda;
 
 mod armed;
 mod cleared;
 mod load;
 mod order;
+mod ways;
 
 pub(super) use armed::LanesWalk;
 use order::LaneOrder;
@@ -42,6 +44,10 @@ pub(super) struct LaneState {
     pub(super) throttle: Throttle,
     /// When the provider last accepted a request, or refused one for what is its own.
     pub(super) accepted_at: Uptime,
+    /// While its provider cannot be reached: when a message that may go by another account tries it again.
+    unreached_until: Option<Uptime>,
+    /// The message that tries the account while that takes nothing.
+    trial: Option<MessageId>,
     /// No connections are opened before this, because they were opened recently.
     prewarm_after: Moment,
     pub(super) load: Load,
@@ -68,6 +74,8 @@ impl LaneState {
             breaker: Breaker::new(limits.provider),
             throttle: Throttle::new(most, limits.provider, now.up),
             accepted_at: Uptime::MIN,
+            unreached_until: None,
+            trial: None,
             prewarm_after: now.db,
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
@@ -113,7 +121,9 @@ impl LaneState {
 
     /// Whether there is nothing to remember of its provider.
     fn is_at_rest(&self, now: Now) -> bool {
-        !self.breaker.is_open() && self.throttle.next_step(now.up).is_none()
+        !self.breaker.is_open()
+            && self.unreached_until.is_none()
+            && self.throttle.next_step(now.up).is_none()
     }
 }
 
@@ -157,6 +167,12 @@ pub(super) struct Lanes {
     pub(super) longest_advance: usize,
     /// What the provider of each lane accepts.
     pub(super) capabilities: ProviderCapabilities,
+    /// The accounts that messages go by which name none.
+    pub(super) routes: Arc<Routes>,
+    /// How far ahead a near sweep arms messages.
+    near: Duration,
+    /// The accounts of these whose senders are paused, and until when.
+    paused: HashMap<Arc<str>, Moment>,
 }
 
 impl Index<Lane> for Lanes {
@@ -175,7 +191,7 @@ impl IndexMut<Lane> for Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new(prewarm_ahead: Duration) -> Self {
+    pub(super) fn new(prewarm_ahead: Duration, near: Duration) -> Self {
         Self {
             slots: Vec::new(),
             by_key: HashMap::new(),
@@ -192,10 +208,13 @@ impl Lanes {
             #[cfg(test)]
             longest_advance: 0,
             capabilities: ProviderCapabilities::default(),
+            routes: Arc::default(),
+            near,
+            paused: HashMap::new(),
         }
     }
 
-    /// The lane of this key, made if there is none.
+    /// The lane of this key, made if there is none; of a route that of the account that takes its messages now.
     pub(super) fn of(&mut self, key: &LaneKey, settings: &Settings, now: Now) -> Lane {
         if let Some(home) = self.home
             && self[home].key == *key
@@ -204,6 +223,9 @@ impl Lanes {
         }
         if let Some(lane) = self.by_key.get(key) {
             return *lane;
+        }
+        if let Some(way) = self.way(key, now) {
+            return self.of(&way, settings, now);
         }
         if self.by_key.len() >= settings.limits.lanes.max && key.host().is_some() {
             // Too many hosts at once: the others share the lane of their account and channel.
@@ -228,6 +250,12 @@ impl Lanes {
     /// The lane of this key, if there is one.
     pub(super) fn find(&self, key: &LaneKey) -> Option<Lane> {
         self.by_key.get(key).copied()
+    }
+
+    /// The same; of a route that of the account that takes its messages now.
+    pub(super) fn find_way(&self, key: &LaneKey, now: Now) -> Option<Lane> {
+        self.way(key, now)
+            .map_or_else(|| self.find(key), |way| self.find(&way))
     }
 
     /// Whether there is only one, which need not leave anything to others.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::Limits;
-use crate::message::{AttemptToken, MessageId, Moment, Now, ProviderCapabilities};
+use crate::message::{AttemptToken, MessageId, Moment, Now, ProviderCapabilities, Routes};
 use crate::policy::ReasonKind;
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
@@ -130,7 +130,7 @@ impl<P: Clone> Reactor<P> {
         Self {
             lead: Lead::new(settings.lead, limits.claims.herd),
             ranking: None,
-            lanes: lanes::Lanes::new(limits.prewarm.ahead),
+            lanes: lanes::Lanes::new(limits.prewarm.ahead, limits.intake.near_sweep * 2),
             busy: BTreeMap::new(),
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
@@ -172,6 +172,13 @@ impl<P: Clone> Reactor<P> {
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: ProviderCapabilities) -> Self {
         self.lanes.capabilities = capabilities;
+        self
+    }
+
+    /// Messages that name no account go by these.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Arc<Routes>) -> Self {
+        self.lanes.routes = routes;
         self
     }
 

@@ -15,7 +15,9 @@ use super::failure_pause::FailurePause;
 use super::lanes::Lane;
 use super::report::PaceReport;
 use super::{Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, PaceDue, PaceId, PaceScope, Uptime};
+use crate::message::{
+    AttemptToken, LaneKey, MessageId, Moment, Now, PaceDue, PaceId, PaceScope, Uptime,
+};
 use crate::schedule::Backoff;
 
 mod claims;
@@ -320,13 +322,16 @@ impl<P: Clone> Reactor<P> {
         let paces = self.paces.waiting.values().map(|w| &w.due);
         let mut paces: Vec<_> = paces.filter(|due| !is_paused(due)).collect();
         paces.sort_by_key(|due| (due.at, due.id));
-        let is_refused = |lane| self.lanes[lane].breaker.is_open();
+        let is_refused = |way: &LaneKey| {
+            let lane = self.lanes.find(way);
+            lane.is_some_and(|lane| self.lanes[lane].breaker.is_open())
+        };
         let report = |due: &PaceDue| PaceReport {
             scope: due.scope.clone(),
             what: due.what.clone(),
             next_at: due.at,
             channel: due.lane.channel().as_str(),
-            refused: self.lanes.find(&due.lane).is_some_and(is_refused),
+            refused: self.lanes.routes.ways(&due.lane).iter().all(is_refused),
         };
         paces.into_iter().map(report).collect()
     }

@@ -246,6 +246,10 @@ impl<P: Clone> Reactor<P> {
         let known = pauses.into_iter().map(|pause| (pause.key, pause.until));
         let before = std::mem::replace(&mut self.pauses.known, known.collect());
         let known = &self.pauses.known;
+        self.lanes.note_paused(|sender| {
+            let (scope, what) = (PauseScope::Sender, sender.to_owned());
+            known.get(&PauseKey { scope, what }).copied()
+        });
         let mut all = known.iter();
         let has_begun = all.any(|(key, until)| before.get(key).is_none_or(|was| was < until));
         let is_resumed = |(key, until): (&PauseKey, &Moment)| {

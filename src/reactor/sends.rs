@@ -181,7 +181,7 @@ impl<P: Clone> Reactor<P> {
         let was_late = is_named && !has_begun && now.up > *start_before;
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
-        let (part, parties) = (busy.part, busy.parties);
+        let (part, parties, route) = (busy.part, busy.parties, busy.route.clone());
         self.slow_down((lane, &parties, token), &answer.outcome, now);
         self.lanes.note(lane, Load::ended);
         // Until that is recorded, the row is claimed and was not sent: no others are claimed in its place.
@@ -189,17 +189,23 @@ impl<P: Clone> Reactor<P> {
             self.lanes.note(lane, Load::given_up);
         }
         self.account_answered(lane, token, &answer.outcome, now);
+        if has_begun {
+            self.reached(lane, &answer.outcome, now);
+        }
         let (started, finished) = (answer.started, answer.finished);
         if let Some(started) = started {
             self.lanes[lane].took(finished.since(started));
             self.lateness.note(started.since(wanted_at));
         }
         let waits = self.slowed.wait(&parties, now.up);
-        let settlement = if was_late {
-            Settlement::returned(BEGUN_TOO_LATE)
-        } else {
-            Settlement::of(answer.clone(), id, tries)
-                .no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause))
+        // Only for what the account has not accepted; everything else keeps to it.
+        let goes_on = route.is_some_and(|route| {
+            answer.outcome.may_go_on() && has_begun && self.lanes.has_other_way(&route, lane, now)
+        });
+        let settlement = match Settlement::of(answer.clone(), id, tries) {
+            _ if was_late => Settlement::returned(BEGUN_TOO_LATE),
+            settlement if goes_on => settlement.at_once(),
+            other => other.no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause)),
         };
         self.log_response(id, answer, &settlement, lateness, (tries.number, part));
         let record = Record {

@@ -17,6 +17,7 @@ mod locked;
 mod paces;
 mod pauses;
 mod quarantine;
+mod routes;
 mod row;
 mod slowed;
 mod sweeps;

@@ -150,31 +150,43 @@ impl Reconciler {
         let Some(first) = rows.first() else {
             return Err(StayReason::Unasked);
         };
-        let provider = self.providers.get(lane);
-        let Some(provider) = provider.filter(|provider| provider.capabilities().look_up) else {
-            return Err(StayReason::Unasked);
-        };
         if rows.len() > EACH_MAX {
             return Err(StayReason::Partial);
-        }
-        if silent.contains(lane.account()) {
-            return Err(StayReason::NoResponse);
         }
         let since = rows
             .iter()
             .map(|row| row.since)
             .min()
             .unwrap_or(first.since);
-        let query = Query {
-            to: first.to.clone(),
-            from: None,
-            also_whatsapp: self.store.may_be_whatsapp(lane)
-                || rows
-                    .iter()
-                    .any(|row| row.from.as_deref().is_some_and(is_whatsapp)),
-            since: query_from(since),
-        };
-        Ok(provider.list(&query).await)
+        let (mut all, mut all_whole) = (Vec::new(), true);
+        // By a route it may have gone by any of its accounts.
+        for lane in self.store.ways(lane) {
+            let provider = self.providers.get(&lane);
+            let Some(provider) = provider.filter(|provider| provider.capabilities().look_up) else {
+                return Err(StayReason::Unasked);
+            };
+            if silent.contains(lane.account()) {
+                return Err(StayReason::NoResponse);
+            }
+            let query = Query {
+                to: first.to.clone(),
+                from: None,
+                also_whatsapp: self.store.may_be_whatsapp(&lane)
+                    || rows
+                        .iter()
+                        .any(|row| row.from.as_deref().is_some_and(is_whatsapp)),
+                since: query_from(since),
+            };
+            match provider.list(&query).await {
+                Listed::Shown { messages, whole } => {
+                    all.extend(messages);
+                    all_whole &= whole;
+                }
+                not_now @ Listed::NotNow { .. } => return Ok(not_now),
+            }
+        }
+        let (messages, whole) = (all, all_whole);
+        Ok(Listed::Shown { messages, whole })
     }
 
     async fn settle(

@@ -176,6 +176,17 @@ impl Settlement {
         self
     }
 
+    /// The same, tried again without a pause: another account takes it.
+    #[must_use]
+    pub fn at_once(mut self) -> Self {
+        if let Self::Settled(settled) = &mut self
+            && let Next::Back(wait) = &mut settled.next
+        {
+            *wait = Wait::No;
+        }
+        self
+    }
+
     /// The texts of its parts could not be kept, so none was sent: the row is tried again a little later.
     pub fn not_kept() -> Self {
         let back = Next::Back(Wait::Pause(NOT_KEPT));

@@ -81,9 +81,9 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"event_holds" => lists::holds(Rule::Event, alias, out),
         b"is_counted" => lists::holds(Rule::DailyLimit, alias, out),
         b"has_app_rows" => lists::holds(Rule::AppRows, alias, out),
-        // What the lane depends on in addition to channel and account: of a webhook the recipient, of a text the
-        // sender.
+        // What the lane depends on beside channel and account: of a webhook the recipient, of a text its sender.
         b"lane_address" => lists::lane_address(alias, out),
+        b"names_account" => lists::names_account(alias, out),
         b"account_senders" => out.row(ACCOUNT_SENDERS, b""),
         // How the ledger keeps a text, as `proof::TextKey` has it. Not without `white!()`: the ledger has keys
         // of the versions before.

@@ -70,7 +70,7 @@ impl Peer {
         }
     }
 
-    async fn hang_up(&mut self) {
+    pub(crate) async fn hang_up(&mut self) {
         match self {
             Self::Http(peer) => peer.hang_up().await,
             Self::Modem(peer) => peer.hang_up().await,
@@ -80,7 +80,7 @@ impl Peer {
         }
     }
 
-    async fn pick_up(&mut self) {
+    pub(crate) async fn pick_up(&mut self) {
         match self {
             Self::Http(peer) => peer.pick_up().await,
             Self::Modem(peer) => peer.pick_up().await,
@@ -183,6 +183,10 @@ impl Subject {
         }
     }
 
+    pub(crate) fn with(&mut self, name: &str, value: &str) {
+        set(&mut self.env, name, value);
+    }
+
     pub(crate) async fn daemon(&self) -> Daemon {
         let mut daemon = Daemon::start(&self.env);
         daemon.ready().await;
@@ -190,7 +194,7 @@ impl Subject {
     }
 
     /// Schedules one that meets this fault, and then none.
-    async fn insert(&self, text: &str, fault: Fault) -> Uuid {
+    pub(crate) async fn insert(&self, text: &str, fault: Fault) -> Uuid {
         self.peer.with_text(text, [fault, Fault::None]);
         let sql = "insert into scheduled_messages (channel, to_number, body, scheduled_at)
                    values ($1, $2, $3, clock_timestamp() + interval '300 ms') returning id";
@@ -212,7 +216,7 @@ impl Subject {
     }
 
     /// Its status, and how many look-ups of it had a response.
-    async fn standing(&self, id: Uuid) -> (String, i32) {
+    pub(crate) async fn standing(&self, id: Uuid) -> (String, i32) {
         let sql = "select m.status, coalesce(sum(a.lookups), 0)::int
                      from scheduled_messages m left join punctual.attempts a on a.message_id = m.id
                     where m.id = $1 group by m.id";
@@ -242,7 +246,7 @@ impl Subject {
 
 /// What an outcome is, whatever the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Accepted,
     Refused,
     Throttled,
@@ -269,7 +273,7 @@ fn expected(kind: Kind, can: &Capabilities) -> (&'static str, usize) {
     }
 }
 
-fn faults() -> Vec<(Fault, Kind)> {
+pub(crate) fn faults() -> Vec<(Fault, Kind)> {
     use Kind::{Accepted, Late, Refused, Throttled, Uncertain};
     use When::{After, Before};
     vec![

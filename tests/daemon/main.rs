@@ -54,6 +54,7 @@ mod rates;
 mod reminders;
 mod reports;
 mod restore;
+mod routes;
 mod slots;
 mod small;
 mod smtp_server;

@@ -225,6 +225,7 @@ impl Twin {
                     pace: pace(*n),
                     token: attempt(*token),
                     slack: RATE_SLACK,
+                    via: None,
                 };
                 let asks: Vec<_> = asks.iter().map(ask).collect();
                 let until = at(self.start, WINDOW);
@@ -298,6 +299,7 @@ impl Twin {
             .map(|(row, token)| ClaimRequest {
                 id: message(*row),
                 token: attempt(*token),
+                via: None,
             })
             .collect();
         let won = self.db.claim(&asks, instance(by), lease, now);

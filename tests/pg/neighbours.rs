@@ -57,6 +57,7 @@ fn asks(ids: &[Uuid]) -> Vec<ClaimRequest> {
     let ask = |id: &Uuid| ClaimRequest {
         id: MessageId(*id),
         token: AttemptToken::fresh(),
+        via: None,
     };
     ids.iter().map(ask).collect()
 }

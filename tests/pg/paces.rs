@@ -486,7 +486,7 @@ async fn the_messages_of_a_paused_campaign_are_not_looked_at() {
             include_str!("../../src/store/path/sql/claim_paced.sql"),
             format!(
                 "'{{{id}}}', array[gen_random_uuid()], gen_random_uuid(), 30000, 50000, null, 'UTC', false, 0,
-                 '{{}}', '{{}}', '{{}}', 1000000, 0, '{{50000}}'"
+                 '{{}}', '{{}}', '{{}}', null, null, 1000000, 0, '{{50000}}'"
             ),
         ),
     ];

@@ -317,7 +317,7 @@ async fn empty_tables_of_pauses_and_paces_cost_a_claim_two_buffers_each() {
     let explain = format!(
         "explain (analyze, buffers, costs off, timing off, format text)
          execute claim(array[{}]::uuid[], array[{}]::uuid[], gen_random_uuid(), 30000, 50000, null, 'UTC', false, 0,
-                      '{{}}', '{{}}', '{{}}')",
+                      '{{}}', '{{}}', '{{}}', null, null)",
         ids.join(","),
         tokens.join(",")
     );

@@ -220,7 +220,7 @@ async fn the_first_text_of_a_sender_costs_the_same_whatever_others_wait_for() {
     let of = |rate| {
         format!(
             "execute {}(array[plans.id('rate', {rate})], plans.tokens('new'), plans.id('instance', 2), 30000, 50000,
-                        '+15005550006', 'UTC', false, 0, '{{}}', '{{}}', '{{}}', 1000000, 0, plans.same(50000::bigint))",
+                        '+15005550006', 'UTC', false, 0, '{{}}', '{{}}', '{{}}', null, null, 1000000, 0, plans.same(50000::bigint))",
             prepared(name)
         )
     };

@@ -164,7 +164,9 @@ fn accounts(config: &Config) -> Finding {
         format!("{} ({}{sender})", account.name, account.provider.as_str())
     });
     let all: Vec<_> = std::iter::once("default".to_owned()).chain(each).collect();
-    Finding::ok("accounts", all.join(", "))
+    let routes = config.routes.lists().to_string();
+    let routes = (!routes.is_empty()).then(|| format!("; routes: {routes}"));
+    Finding::ok("accounts", all.join(", ") + &routes.unwrap_or_default())
 }
 
 fn is_account(sid: &str) -> bool {

@@ -59,6 +59,59 @@ fn an_account_is_a_table_with_the_settings_of_the_default_one() {
     }
 }
 
+#[test]
+fn routes_lead_through_accounts_that_can_send() {
+    let own = "[routes]\nsms = [\"default\", \"eu\"]\n\"sms +49\" = \"eu, default\"\nwebhook = [\"hooks\"]\n";
+    let env = [REQUIRED, &[("TWILIO_SMS_FROM_NUMBER", "+13105550100")]].concat();
+    let config = load(&format!("{own}{EU}{HOOKS}"), &env).unwrap();
+    let shown = config.routes.lists().to_string();
+    // As the file has them: its tables are in the order of their keys.
+    assert_eq!(
+        shown,
+        "sms = default, eu; sms +49 = eu, default; webhook = hooks"
+    );
+    let again = format!("routes = \"{shown}\"");
+    assert!(
+        config.to_toml().lines().any(|line| line == again),
+        "{}",
+        config.to_toml()
+    );
+    let other = [&env[..], &[("PUNCTUAL_ROUTES", "sms = default, eu")]].concat();
+    let config = load(&format!("{own}{EU}{HOOKS}"), &other).unwrap();
+    assert_eq!(config.routes.lists().to_string(), "sms = default, eu");
+    for (routes, why) in [
+        (
+            "sms = [\"default\", \"us\"]",
+            "names us, which is no account: describe it as [accounts.us]",
+        ),
+        (
+            "sms = [\"eu\", \"default\"]",
+            "texts that name no account begin with default",
+        ),
+        (
+            "sms = [\"default\", \"hooks\"]",
+            "names hooks, whose provider sends no sms",
+        ),
+        ("sms = []", "the route of sms has no account"),
+        (
+            "sms = [\"default\", \"eu\", \"default\"]",
+            "would lead back to it",
+        ),
+        ("fax = [\"eu\"]", "a route begins with sms"),
+        ("sms = 1", "expected a list of accounts for each channel"),
+    ] {
+        let error = load(&format!("[routes]\n{routes}\n{EU}{HOOKS}"), &env).expect_err(routes);
+        assert!(error.to_string().contains(why), "{routes}: {error}");
+    }
+    let silent = EU.replace("sms_from_number = \"+4915112345678\"\n", "");
+    let error = load(
+        &format!("[routes]\nsms = [\"default\", \"eu\"]\n{silent}"),
+        &env,
+    );
+    let error = error.expect_err("no sender").to_string();
+    assert!(error.contains("names eu, which has no sender"), "{error}");
+}
+
 /// A trial must not send through the accounts that the file has.
 #[test]
 fn where_texts_are_printed_no_account_sends_any() {

@@ -204,8 +204,13 @@ impl<P: Clone> Reactor<P> {
             watch: false,
             priority: row.priority,
         };
+        // By a route it may be the one that tries its account.
+        let by_route = row.lane.route().and_then(|_| self.lanes.remove(row.id));
         let lane = self.lanes.of(&row.lane, &self.settings, now);
-        let former = self.lanes.insert(lane, row.id, at, timer);
+        let former = self.lanes.insert(lane, row.id, at, timer).or(by_route);
+        if row.lane.route().is_some() {
+            self.lanes.note_trial(lane, row.id, now);
+        }
         // A repetition after a lock is no event.
         if lock_misses == 0 {
             self.log_armed(row, former, now);

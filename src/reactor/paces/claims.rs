@@ -28,7 +28,7 @@ impl Waiting {
 impl<P: Clone> Reactor<P> {
     /// When a pace may be claimed from, as far as its lane is concerned; `None`: not before something happens.
     fn pace_allowed(&self, due: &PaceDue, now: Now) -> Option<Moment> {
-        let Some(lane) = self.lanes.find(&due.lane) else {
+        let Some(lane) = self.lanes.find_way(&due.lane, now) else {
             return (self.ahead() < self.ahead_max).then_some(Moment::MIN);
         };
         let allowed = self.next_allowed(lane, now)?;
@@ -74,11 +74,11 @@ impl<P: Clone> Reactor<P> {
             self.paces
                 .change(id, |waiting| waiting.asked_of = Some(lane));
             let token = (self.draw)();
-            let slack = self.paces.slack(id);
             asks.push(PaceRequest {
                 pace: id,
                 token,
-                slack,
+                slack: self.paces.slack(id),
+                via: self.lanes.via(lane),
             });
         }
         if !asks.is_empty() {
@@ -142,10 +142,11 @@ impl<P: Clone> Reactor<P> {
             match answer {
                 PacedResponse::Won(paced) => {
                     let turn = self.pace_turn(id, paced.next, now);
+                    let lane = paced.claim.route.as_ref().unwrap_or(&paced.claim.lane);
                     self.paces.change(id, |waiting| {
                         waiting.due.at = paced.next;
                         // If it cannot start by its lane, it is the first again.
-                        waiting.due.lane.clone_from(&paced.claim.lane);
+                        waiting.due.lane.clone_from(lane);
                         waiting.answered(turn, now);
                     });
                     self.pace_won(id, *paced, asked, now);

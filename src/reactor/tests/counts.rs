@@ -115,6 +115,7 @@ fn claimed(ask: ClaimRequest, how: u8) -> ClaimResponse<JudgedClaim<()>> {
         is_retry: false,
         parties: Parties::NONE,
         lane: key(how % 4),
+        route: None,
         pausable: Pausable::default(),
         tries: AttemptBudget {
             number: 1,
@@ -160,6 +161,7 @@ fn paced(ask: PaceRequest, how: u8, now: Now) -> PacedResponse<JudgedClaim<()>> 
     let claim = ClaimRequest {
         id: message,
         token: ask.token,
+        via: ask.via,
     };
     let ClaimResponse::Won(judged) = claimed(claim, how) else {
         return PacedResponse::Idle;

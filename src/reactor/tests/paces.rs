@@ -160,6 +160,7 @@ impl Paces {
                 is_retry: false,
                 parties: Parties::NONE,
                 lane,
+                route: None,
                 pausable: Pausable::default(),
                 tries: AttemptBudget {
                     number: 1,

@@ -15,6 +15,8 @@ pub(in crate::reactor) struct Row {
     /// It is locked.
     pub(in crate::reactor) locked: bool,
     pub(in crate::reactor) lane: LaneKey,
+    /// That of its latest claim.
+    pub(super) chosen: LaneKey,
     pub(super) written: Option<Moment>,
     pub(super) priority: Priority,
     pub(super) max_attempts: i32,
@@ -35,6 +37,7 @@ impl Row {
             attempts: 0,
             locked: false,
             lane: LaneKey::default(),
+            chosen: LaneKey::default(),
             written: None,
             priority: Priority::Normal,
             max_attempts: 3,
@@ -74,6 +77,11 @@ impl Row {
     /// The same over another channel.
     pub(in crate::reactor) fn over(self, channel: Channel) -> Self {
         let lane = LaneKey::of(channel);
+        Self { lane, ..self }
+    }
+
+    /// The same by this lane.
+    pub(super) fn by(self, lane: LaneKey) -> Self {
         Self { lane, ..self }
     }
 

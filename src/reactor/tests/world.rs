@@ -1,6 +1,7 @@
 //! A table and a provider around one reactor. Everything but the provider responds at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -9,7 +10,8 @@ use super::paces::Paces;
 use super::pauses::{Pauses, pausable};
 pub(in crate::reactor) use super::row::Row;
 use crate::message::{
-    AttemptToken, ClaimResponse, MessageId, Moment, Now, Outcome, RowState, Status, Uptime,
+    AttemptToken, ClaimResponse, LaneKey, MessageId, Moment, Now, Outcome, Routes, RowState,
+    Status, Uptime,
 };
 use crate::reactor::{ClaimRequest, Command, Input, JudgedClaim, Reactor, Settings, Upcoming};
 use crate::schedule::LEAD_MAX;
@@ -55,6 +57,10 @@ pub(in crate::reactor) struct World {
     pub(super) paces: Paces,
     /// When connections were opened, how many.
     pub(super) prewarms: Vec<(Moment, usize)>,
+    /// The accounts of messages that name none.
+    pub(super) routes: Arc<Routes>,
+    /// Of each message the accounts by which it was requested.
+    pub(super) requested: BTreeMap<MessageId, Vec<String>>,
 }
 
 impl World {
@@ -80,6 +86,8 @@ impl World {
             pauses: Pauses::default(),
             paces: Paces::default(),
             prewarms: Vec::new(),
+            routes: Arc::default(),
+            requested: BTreeMap::new(),
         };
         world.handle(Input::ChannelUp { unnotified: false });
         world
@@ -226,6 +234,8 @@ impl World {
                 self.starts += 1;
                 self.rows.get_mut(&id).expect("it was claimed").has_begun = true;
                 self.in_flight.push(id);
+                let account = self.rows[&id].chosen.account().to_owned();
+                self.requested.entry(id).or_default().push(account);
                 Vec::new()
             }
             Command::Prewarm { connections, .. } => {
@@ -274,6 +284,13 @@ impl World {
         if due > latest {
             return ClaimResponse::Paused(self.pauses.state(row.id, row.state(), self.now.db));
         }
+        let route = row.lane.route().map(|_| row.lane.clone());
+        let via = ask.via.and_then(|via| self.routes.numbered(via));
+        let via = via.unwrap_or(LaneKey::DEFAULT_ACCOUNT);
+        row.chosen = match &route {
+            Some(route) => route.clone().with_account(via),
+            None => row.lane.clone(),
+        };
         row.status = Status::Sending;
         row.attempts += 1;
         ClaimResponse::Won(JudgedClaim {
@@ -285,7 +302,8 @@ impl World {
             is_retry: row.has_begun,
             parties: row.parties(),
             pausable: pausable(row.id, row.lane.channel()),
-            lane: row.lane.clone(),
+            lane: row.chosen.clone(),
+            route,
             tries: AttemptBudget {
                 number: row.attempts,
                 before: row.attempts - 1,

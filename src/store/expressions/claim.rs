@@ -1,6 +1,7 @@
 //! Expressions of claims.
 
 use super::{Text, cut, cut_from, lists};
+use crate::message::Channel;
 
 /// What a claim does with the messages that it has locked: the same whether they have a pace or not.
 const CLAIM: &str = include_str!("../path/sql/claim.sql");
@@ -65,6 +66,29 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
             out.row(FORGOTTEN_NUMBER, alias);
             out.row(
                 "])\n              and (s.our_number is null or s.our_number = $our_number))",
+                alias,
+            );
+        }
+        // Why its recipient has opted out from one of the senders that it may have.
+        b"opt_out_of" => {
+            out.row(
+                "(select s.reason from unnest($our_numbers) own (number) \
+                 cross join lateral (select $their_number, own.number as our_number) o join punctual.suppressions s on ",
+                alias,
+            );
+            put(b"is_opted_out", b"o", out);
+            out.row(" limit 1)", b"");
+        }
+        // Whether nobody has paused the sender of the account by which the statement asks for the message `m`; it names
+        // `ours` as for `sender!`.
+        b"via_is_free" => {
+            out.row("(coalesce($via, 'default') = 'default' or not ", alias);
+            lists::is_channel(Channel::Sms, b"m", out);
+            out.row(" or ", b"");
+            lists::names_account(b"m", out);
+            out.row(
+                " or not exists (select from punctual.pauses o where o.scope = 'sender' \
+                 and o.what = ours.senders ->> $via and o.until > clock_timestamp()))",
                 alias,
             );
         }

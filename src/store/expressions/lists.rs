@@ -25,7 +25,8 @@ pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N
     out.byte(b')');
 }
 
-/// What the lane depends on in addition to channel and account.
+/// What the lane depends on in addition to channel and account. Of a text that names no sender the country of its
+/// recipient decides the route: the code is in the first four characters of the number.
 pub(super) const fn lane_address<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row("case when ", b"");
     is_channel(Channel::Webhook, alias, out);
@@ -33,7 +34,29 @@ pub(super) const fn lane_address<const N: usize>(alias: &[u8], out: &mut Text<N>
     is_channel(Channel::Push, alias, out);
     out.row(" then $to_number::text when ", alias);
     is_channel(Channel::Sms, alias, out);
-    out.row(" then $from_number::text end", alias);
+    out.row(
+        concat!(
+            " then coalesce(nullif(",
+            trimmed!("$from_number::text"),
+            ", ''), '>' || left(",
+            trimmed!("$to_number::text"),
+            ", 4)) end"
+        ),
+        alias,
+    );
+}
+
+/// Whether a row says by which account it goes: it names one, or a text names its sender.
+pub(super) const fn names_account<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        concat!("(coalesce(", trimmed!("$account"), ", '') <> '' or "),
+        alias,
+    );
+    is_channel(Channel::Sms, alias, out);
+    out.row(
+        concat!(" and coalesce(", trimmed!("$from_number"), ", '') <> '')"),
+        alias,
+    );
 }
 
 /// Whether a rule holds for the row's channel. Channels that are not supported have no rules: such a row fails.

@@ -10,7 +10,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('public', 'scheduled_messages', '{SELECT,INSERT}'::text[],
         '{status,attempts,sent_at,delivered_at,cancelled_at,twilio_sid,error_message,error_code,cancel_reason,
           deferred_until,deferred_reason,next_attempt_at,requeued_at,updated_at,parts_done,parts_total,
-          scheduled_at,event_start,template_vars}'::text[]),
+          scheduled_at,event_start,template_vars,account}'::text[]),
        ('public', 'conversations', '{SELECT,INSERT}', '{last_message_at,updated_at}'),
        ('public', 'messages', '{SELECT,INSERT}', '{status,body,updated_at,delivered_at,twilio_status,twilio_error_code}'),
        ('public', 'contacts', '{SELECT}', '{}'),

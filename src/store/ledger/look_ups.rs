@@ -9,8 +9,8 @@ use crate::message::{AttemptToken, LaneKey, MessageId, Moment, ProviderSid, Rout
 use crate::proof::Price;
 use crate::proof::TextKey;
 use crate::proof::matching::{ResendReason, SentText, UnconfirmedRow};
-use crate::store::path::claims::{lane, lane_address};
 use crate::store::path::expiry::RowTimes;
+use crate::store::path::rows::{lane, lane_address};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
@@ -190,12 +190,6 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the sender of a message of this lane, where it is not known, may be on WhatsApp.
-    pub fn may_be_whatsapp(&self, lane: &LaneKey) -> bool {
-        self.routes
-            .may_be_whatsapp(lane, self.default_sender.as_deref())
-    }
-
     /// For each of these attempts, when other attempts with an uncertain or open outcome can have begun that
     /// sent the same text to the same number.
     pub async fn rivals(
@@ -286,8 +280,9 @@ impl Store {
         let tokens: Vec<_> = rows().map(|row| row.look_up.token.0).collect();
         let by: Vec<&str> = rows().map(|row| row.by.as_str()).collect();
         let sentences: Vec<&str> = rows().map(|row| row.sentence.as_str()).collect();
+        let has_lists = !self.routes.lists().0.is_empty();
         let moved = tx
-            .query(&statement, &[&ids, &tokens, &by, &sentences])
+            .query(&statement, &[&ids, &tokens, &by, &sentences, &has_lists])
             .await
             .map_err(StoreError::at(STEP))?;
         tx.commit().await.map_err(StoreError::at(STEP))?;
@@ -317,7 +312,7 @@ fn read_look_up(row: &Row, now: Moment, routes: &Routes) -> Result<LookUp, tokio
         message: MessageId(row.try_get("message_id")?),
         part: row.try_get::<_, i16>("part")?.saturating_add(1),
         token: AttemptToken(row.try_get("token")?),
-        lane: lane(row, lane_address(row)?, routes)?,
+        lane: routes.first(&lane(row, lane_address(row)?, routes)?),
         about,
         asked: u32::try_from(asked).unwrap_or(0),
         asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,

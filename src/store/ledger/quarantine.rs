@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::look_ups::text_key;
-use crate::message::{AttemptToken, InstanceId, MessageId, Moment, Routes};
+use crate::message::{AttemptToken, InstanceId, LaneKey, MessageId, Moment, Routes};
 use crate::proof::quarantine::QuarantinedRow;
-use crate::store::path::claims::lane;
+use crate::store::path::rows::lane;
 use crate::store::session::lineage::{Lineage, Quarantine};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
@@ -218,9 +218,24 @@ impl Store {
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }
+
+    /// Whether the sender of a message of this lane, where it is not known, may be on WhatsApp.
+    pub fn may_be_whatsapp(&self, lane: &LaneKey) -> bool {
+        self.routes
+            .may_be_whatsapp(lane, self.default_sender.as_deref())
+    }
+
+    /// The lanes that a message of this one may have gone by: of a route those of its accounts.
+    pub fn ways(&self, lane: &LaneKey) -> Vec<LaneKey> {
+        self.routes.ways(lane)
+    }
 }
 
 fn read(row: &Row, routes: &Routes) -> Result<QuarantinedRow, tokio_postgres::Error> {
+    let (number, from): (&str, Option<&str>) =
+        (row.try_get("number")?, row.try_get("from_number")?);
+    // As `lane_address!` has it.
+    let to = format!(">{number}");
     Ok(QuarantinedRow {
         id: MessageId(row.try_get("id")?),
         to: row.try_get("number")?,
@@ -231,6 +246,6 @@ fn read(row: &Row, routes: &Routes) -> Result<QuarantinedRow, tokio_postgres::Er
             .try_get::<_, Option<PgTimestamp>>("touched")?
             .map(|at| at.0),
         version: row.try_get("version")?,
-        lane: lane(row, row.try_get("from_number")?, routes)?,
+        lane: lane(row, from.or(Some(&to)), routes)?,
     })
 }

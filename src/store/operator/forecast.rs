@@ -14,7 +14,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{Capabilities, InstanceId, MessageId, Moment, ProviderCapabilities, Sender};
 use crate::policy::Rules;
 use crate::store::ledger::instances::INSTANCES_MAX;
-use crate::store::path::claims::read_claim;
+use crate::store::path::rows::read_claim;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, millis};
 
@@ -145,7 +145,7 @@ pub async fn subjects(
     let mut queues = Queues::read(client, &paces, around).await?;
     let read = rows
         .iter()
-        .map(|row| subject(row, rules, &mut queues))
+        .map(|row| subject(row, around, &mut queues))
         .collect::<Result<_, _>>();
     read.map_err(StoreError::unreadable(STEP))
 }
@@ -199,13 +199,16 @@ fn moment(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Err
 
 fn subject(
     row: &Row,
-    rules: &Rules,
+    around: &Surroundings,
     queues: &mut Queues,
 ) -> Result<Subject, tokio_postgres::Error> {
-    let claim = read_claim(row, &rules.routes)?;
+    let mut claim = read_claim(row, &around.rules.routes, None)?;
+    if let Some(route) = &claim.route {
+        claim.lane = around.way(route);
+    }
     let paces = PacesOfRow::read(row)?;
     Ok(Subject {
-        pace: queues.place(paces, &claim, rules),
+        pace: queues.place(paces, &claim, &around.rules),
         rate: queues.room(paces, row.try_get("segments")?, claim.id),
         refused_beside: queues.refused(paces),
         claim,

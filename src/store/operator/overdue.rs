@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::limits::HealthLimits;
 use crate::message::{LaneKey, Moment, Routes};
-use crate::store::path::claims::{lane, lane_address};
+use crate::store::path::rows::{lane, lane_address};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, prepared};
 
@@ -141,7 +141,7 @@ fn group(row: &Row, routes: &Routes) -> Result<OverdueGroup, tokio_postgres::Err
     let (messages, oldest): (i64, i64) = (row.try_get("messages")?, row.try_get("oldest_us")?);
     Ok(OverdueGroup {
         kind,
-        lane: lane(row, lane_address(row)?, routes)?,
+        lane: routes.first(&lane(row, lane_address(row)?, routes)?),
         messages: messages.unsigned_abs(),
         oldest: Duration::from_micros(oldest.max(0).unsigned_abs()),
         is_locked: false,

@@ -8,13 +8,11 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::facts;
-use super::paces::shown;
+use super::rows::{read_claim, read_state};
 use crate::message::{
-    AttemptToken, Channel, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, Part,
-    Priority, Routes, RowState, Status,
+    AccountNumber, AttemptToken, Claim, ClaimResponse, LaneKey, MessageId, Moment, RowState,
 };
 use crate::schedule::LEAD_MAX;
-use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
 pub(in crate::store) static CLAIM: &Sql = sql!("sql/claim.sql");
@@ -39,29 +37,47 @@ pub(super) struct ClaimRows {
 }
 
 impl Store {
-    /// Claims messages under tokens drawn for them. Rows that were not won are read again, so that
-    /// the result says why. After an error other than a refusal the claim may be committed
+    /// Claims messages under tokens drawn for them, those that name no account by the default one. Rows that were not
+    /// won are read again, so that the result says why. After an error other than a refusal the claim may be committed
     /// nonetheless.
     pub async fn claim(
         &self,
         asks: &[(MessageId, AttemptToken)],
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
+        let asks: Vec<_> = asks.iter().map(|(id, token)| (*id, *token, None)).collect();
+        self.claim_via(&asks, lease).await
+    }
+
+    /// The same, those that name no account each by the one that was chosen for it.
+    pub async fn claim_via(
+        &self,
+        asks: &[(MessageId, AttemptToken, Option<AccountNumber>)],
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
         const STEP: &str = "claiming messages";
-        let ids: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
-        let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
+        let ids: Vec<Uuid> = asks.iter().map(|(id, ..)| id.0).collect();
+        let tokens: Vec<Uuid> = asks.iter().map(|(_, token, _)| token.0).collect();
+        let via: Vec<Option<&str>> = asks.iter().map(|(.., via)| self.account(*via)).collect();
         let claimed = self
-            .claim_rows(CLAIM, STEP, (&ids, &tokens), lease, &[])
+            .claim_rows(CLAIM, STEP, (&ids, &tokens, &via), lease, &[])
             .await?;
+        let by_token: HashMap<Uuid, &str> = tokens
+            .iter()
+            .zip(&via)
+            .filter_map(|(t, v)| Some((*t, (*v)?)))
+            .collect();
         let (opted_out, now) = (claimed.opted_out, claimed.now);
         let mut won = HashMap::with_capacity(claimed.rows.len());
         for row in &claimed.rows {
-            let claim = read_claim(row, &self.routes).map_err(StoreError::unreadable(STEP))?;
+            let claim = self
+                .read_won(row, &by_token)
+                .map_err(StoreError::unreadable(STEP))?;
             won.insert(claim.id, claim);
         }
         let lost: Vec<MessageId> = asks
             .iter()
-            .map(|(id, _)| *id)
+            .map(|(id, ..)| *id)
             .filter(|id| !won.contains_key(id) && !opted_out.contains_key(id))
             .collect();
         let mut states: HashMap<_, _> = match self.read_lost(&lost).await {
@@ -86,7 +102,7 @@ impl Store {
         };
         let answers = asks
             .iter()
-            .map(|(id, _)| {
+            .map(|(id, ..)| {
                 let answer = match won.remove(id) {
                     Some(claim) => ClaimResponse::Won(claim),
                     None if opted_out.contains_key(id) => ClaimResponse::OptedOut,
@@ -101,12 +117,32 @@ impl Store {
         Ok(Claimed { answers, now })
     }
 
-    /// Makes one of the two claims, of messages or from paces (`what`), under these tokens. What it won is committed.
+    /// The account of a number; `None`: that of rows that name none.
+    pub(super) fn account(&self, via: Option<AccountNumber>) -> Option<&str> {
+        self.routes.numbered(via?)
+    }
+
+    /// What was won under one of these tokens, by the account that was chosen for it.
+    pub(super) fn read_won(
+        &self,
+        row: &Row,
+        via: &HashMap<Uuid, &str>,
+    ) -> Result<Claim, tokio_postgres::Error> {
+        let via = via.get(&row.try_get("token")?).copied();
+        read_claim(
+            row,
+            &self.routes,
+            Some(via.unwrap_or(LaneKey::DEFAULT_ACCOUNT)),
+        )
+    }
+
+    /// Makes one of the two claims, of messages or from paces (`what`), under these tokens and by these accounts. What
+    /// it won is committed.
     pub(super) async fn claim_rows(
         &self,
         sql: &'static Sql,
         step: &'static str,
-        (what, tokens): (&[Uuid], &[Uuid]),
+        (what, tokens, via): (&[Uuid], &[Uuid], &[Option<&str>]),
         lease: Duration,
         more: &[&(dyn ToSql + Sync)],
     ) -> Result<ClaimRows, StoreError> {
@@ -118,7 +154,7 @@ impl Store {
             micros(LEAD_MAX),
             self.default_sender.as_deref(),
         );
-        let zone = &*self.timezone;
+        let (zone, senders) = (&*self.timezone, self.routes.senders_of_lists());
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![
             &what,
             &tokens,
@@ -132,6 +168,8 @@ impl Store {
             &expected.claimed,
             &expected.recorded,
             &*self.account_of_sender,
+            &via,
+            &senders,
         ];
         params.extend(more);
         let rows = client
@@ -219,132 +257,4 @@ impl Found {
             state => ClaimResponse::Lost(state),
         }
     }
-}
-
-pub(in crate::store) fn read_claim(
-    row: &Row,
-    routes: &Routes,
-) -> Result<Claim, tokio_postgres::Error> {
-    Ok(Claim {
-        id: MessageId(row.try_get("id")?),
-        token: AttemptToken(row.try_get("token")?),
-        number: row.try_get("number")?,
-        attempts_before: row.try_get("attempts_before")?,
-        max_attempts: row.try_get("max_attempts")?,
-        due: row.try_get::<_, PgTimestamp>("due")?.0,
-        wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
-        is_retry: row.try_get("is_retry")?,
-        send_before: row
-            .try_get::<_, Option<PgTimestamp>>("send_before")?
-            .map(|at| at.0),
-        lane: lane(row, claim_address(row)?, routes)?,
-        to_number: row.try_get("to_number")?,
-        from_number: row.try_get("from_number")?,
-        body: row.try_get("body")?,
-        part: Part {
-            before: row.try_get("part")?,
-            of: row.try_get("parts")?,
-        },
-        part_text: row.try_get("part_text")?,
-        campaign: row.try_get("campaign_id")?,
-        facts: facts::read(row)?,
-    })
-}
-
-/// Reads `status, version, attempts, due, channel, account, lane_address, written` and, for a row being sent,
-/// `lease_until`.
-fn read_state(row: &Row, routes: &Routes) -> Result<RowState, tokio_postgres::Error> {
-    let status: Option<&str> = row.try_get("status")?;
-    let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
-        return Ok(RowState::Gone { status: None });
-    };
-    Ok(match status {
-        Status::Pending => {
-            let mut state = pending(row, written(row)?, routes)?;
-            if let RowState::Pending {
-                due, lane, pace, ..
-            } = &mut state
-            {
-                *pace = pace_of(row, *due, lane)?.map(Box::new);
-            }
-            state
-        }
-        Status::Sending => RowState::Sending {
-            lease_until: row
-                .try_get::<_, Option<PgTimestamp>>("lease_until")?
-                .map_or(Moment::MIN, |at| at.0),
-            lane: lane(row, lane_address(row)?, routes)?,
-        },
-        status => RowState::Gone {
-            status: Some(status),
-        },
-    })
-}
-
-/// Reads `pace, pace_scope, pace_what, pace_next_at` of a row with this due time and lane.
-fn pace_of(
-    row: &Row,
-    due: Moment,
-    lane: &LaneKey,
-) -> Result<Option<PaceDue>, tokio_postgres::Error> {
-    let Some(id) = row.try_get("pace")? else {
-        return Ok(None);
-    };
-    let scope: &str = row.try_get("pace_scope")?;
-    let next = row.try_get::<_, PgTimestamp>("pace_next_at")?.0;
-    Ok(Some(PaceDue {
-        id: PaceId(id),
-        scope: scope.to_owned(),
-        what: shown(scope, row.try_get("pace_what")?),
-        at: next.max(due),
-        lane: lane.clone(),
-    }))
-}
-
-/// Reads `lane_address`: of a webhook the recipient, of a text the sender.
-pub(in crate::store) fn lane_address(row: &Row) -> Result<Option<&str>, tokio_postgres::Error> {
-    row.try_get("lane_address")
-}
-
-/// The same of a claim, which has both.
-fn claim_address(row: &Row) -> Result<Option<&str>, tokio_postgres::Error> {
-    let channel = Channel::of(row.try_get("channel")?);
-    row.try_get(if channel.is_phone() {
-        "from_number"
-    } else {
-        "to_number"
-    })
-}
-
-/// Reads `channel` and `account`: the lane of a row with this address.
-pub(in crate::store) fn lane(
-    row: &Row,
-    address: Option<&str>,
-    routes: &Routes,
-) -> Result<LaneKey, tokio_postgres::Error> {
-    let channel = Channel::of(row.try_get("channel")?);
-    Ok(routes.lane(channel, row.try_get("account")?, address))
-}
-
-/// Reads `written`: when a row was inserted or put back last.
-pub(super) fn written(row: &Row) -> Result<Option<Moment>, tokio_postgres::Error> {
-    let at: Option<PgTimestamp> = row.try_get("written")?;
-    Ok(at.map(|at| at.0))
-}
-
-/// Reads `version, attempts, due, priority, channel, account, lane_address` of a row that is pending.
-pub(in crate::store) fn pending(
-    row: &Row,
-    written: Option<Moment>,
-    routes: &Routes,
-) -> Result<RowState, tokio_postgres::Error> {
-    Ok(RowState::Pending {
-        due: row.try_get::<_, PgTimestamp>("due")?.0,
-        version: row.try_get("version")?,
-        attempts: row.try_get("attempts")?,
-        priority: Priority::of(row.try_get("priority")?),
-        lane: lane(row, lane_address(row)?, routes)?,
-        written,
-        pace: None,
-    })
 }

@@ -9,5 +9,6 @@ pub(in crate::store) mod no_effect;
 pub(in crate::store) mod outcomes;
 pub(in crate::store) mod paces;
 mod pauses;
+pub(in crate::store) mod rows;
 pub(in crate::store) mod texts;
 pub(in crate::store) mod window;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deadpool_postgres::{GenericClient, Transaction};
 use uuid::Uuid;
 
-use super::claims::pending;
+use super::rows::pending;
 use crate::message::{AttemptToken, Category, LedgerOutcome, MessageId, Routes, RowState, Status};
 use crate::policy::Cleared;
 use crate::proof::TextKey;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::claims::{lane, lane_address, read_claim};
+use super::rows::{lane, lane_address};
 use crate::message::{
-    AttemptToken, Claim, MessageId, Moment, PaceDue, PaceId, PaceScope, PacedClaim, Routes, Sender,
+    AccountNumber, AttemptToken, Claim, MessageId, Moment, PaceDue, PaceId, PaceScope, PacedClaim,
+    Routes, Sender,
 };
 use crate::schedule::PACE_SLACK;
 use crate::store::session::timestamp::PgTimestamp;
@@ -40,21 +41,40 @@ impl Store {
         lease: Duration,
         left_out: u32,
     ) -> Result<PacesClaimed, StoreError> {
+        let via = vec![None; asks.len()];
+        self.claim_paced_via(asks, &via, lease, left_out).await
+    }
+
+    /// The same, messages that name no account each by the one that was chosen for its pace.
+    pub async fn claim_paced_via(
+        &self,
+        asks: &[(PaceId, AttemptToken, Duration)],
+        via: &[Option<AccountNumber>],
+        lease: Duration,
+        left_out: u32,
+    ) -> Result<PacesClaimed, StoreError> {
         const STEP: &str = "claiming messages of paces";
         let paces: Vec<Uuid> = asks.iter().map(|(id, ..)| id.0).collect();
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token, _)| token.0).collect();
         let (slack, left_out) = (micros(PACE_SLACK), i64::from(left_out));
         let rate_slacks: Vec<i64> = asks.iter().map(|(.., slack)| micros(*slack)).collect();
+        let via: Vec<_> = via.iter().map(|via| self.account(*via)).collect();
+        let by_token: HashMap<Uuid, &str> = tokens
+            .iter()
+            .zip(&via)
+            .filter_map(|(t, v)| Some((*t, (*v)?)))
+            .collect();
         let claimed = self
             .claim_rows(
                 CLAIM,
                 STEP,
-                (&paces, &tokens),
+                (&paces, &tokens, &via),
                 lease,
                 &[&slack, &left_out, &rate_slacks],
             )
             .await?;
-        let won = claimed.rows.iter().map(|row| read_paced(row, &self.routes));
+        let read = |row| read_paced(row, self.read_won(row, &by_token)?);
+        let won = claimed.rows.iter().map(read);
         let won = won.collect::<Result<_, _>>();
         let opted_out = claimed.opted_out.iter();
         let opted_out = opted_out.map(|(id, row)| Ok((PaceId(row.try_get("pace")?), *id)));
@@ -126,10 +146,9 @@ impl Store {
 /// The claim is due at its slot. Its lateness counts from when there was one for it: an outage since then is lateness.
 fn read_paced(
     row: &Row,
-    routes: &Routes,
+    mut claim: Claim,
 ) -> Result<(PaceId, PacedClaim<Claim>), tokio_postgres::Error> {
     let slot = row.try_get::<_, PgTimestamp>("slot")?.0;
-    let mut claim = read_claim(row, routes)?;
     let late_from = claim
         .wanted_at
         .max(row.try_get::<_, PgTimestamp>("late_from")?.0);

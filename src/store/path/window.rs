@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use tokio_postgres::types::ToSql;
 
-use super::claims::{lane, lane_address, written};
+use super::rows::{lane, lane_address, written};
 use crate::message::{MessageId, Moment, Priority, Routes};
 use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;

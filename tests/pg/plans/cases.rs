@@ -62,13 +62,13 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim",
         20,
         65,
-        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}'",
+        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', plans.same(null::text), null",
     ),
     case(
         "path/claim",
         20,
         100,
-        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true, 0, '{}', '{}', '{\"+15005550006\": \"eu\"}'",
+        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true, 0, '{}', '{}', '{\"+15005550006\": \"eu\"}', plans.same('eu'::text), '{+15005550006,+15005550007}'",
     ),
     case(
         "path/read_rows",
@@ -136,14 +136,14 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim_paced",
         20,
         100,
-        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', 1000000, 0, plans.same(50000::bigint)",
+        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', plans.same(null::text), null, 1000000, 0, plans.same(50000::bigint)",
     ),
     // Of a sender that has a rate.
     case(
         "path/claim_paced",
         1,
         130,
-        "array[plans.id('rate', 1)], plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', 1000000, 0, plans.same(50000::bigint)",
+        "array[plans.id('rate', 1)], plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', plans.same('eu'::text), '{+15005550006,+15005550007}', 1000000, 0, plans.same(50000::bigint)",
     ),
     case(
         "path/pace_charge",
@@ -546,7 +546,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/look_up_put_back",
         20,
         60,
-        "plans.ids('unconfirmed'), plans.tokens('unconfirmed'), plans.texts('resend'), plans.texts('x')",
+        "plans.ids('unconfirmed'), plans.tokens('unconfirmed'), plans.texts('resend'), plans.texts('x'), true",
     ),
     case(
         "ledger/look_up_put_back_rows",

@@ -198,6 +198,7 @@ impl Database {
             is_retry,
             send_before: None,
             lane: row.lane(),
+            route: None,
             to_number: row.to.clone(),
             from_number: None,
             body,

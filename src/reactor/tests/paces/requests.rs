@@ -198,6 +198,7 @@ fn a_claim_beside_another_of_its_message_counts_until_its_release_is_recorded() 
         pace,
         token: AttemptToken::fresh(),
         slack: PACE_SLACK,
+        via: None,
     };
     let won = world.paces.win(&mut world.rows, ask, world.now.db);
     let won = PacedResponse::Won(Box::new(won.expect("it can be claimed")));

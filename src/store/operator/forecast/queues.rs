@@ -11,8 +11,8 @@ use crate::forecast::{Place, Room, Surroundings};
 use crate::message::{Claim, LaneKey, MessageId, Moment, PaceScope, Routes, Sender};
 use crate::policy::{self, Rules};
 use crate::schedule::queue::{Queue, Queued, Slots, Turn};
-use crate::store::path::claims::{lane, lane_address};
 use crate::store::path::paces::shown;
+use crate::store::path::rows::{lane, lane_address};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
@@ -142,7 +142,7 @@ impl Queues {
         for (pace, rows) in &self.of {
             let mut refused = Vec::new();
             for Waiting { lane, queued, .. } in rows {
-                let is_refused = || around.refused(lane).is_some();
+                let is_refused = || around.refused(&around.way(lane)).is_some();
                 if *known.entry(lane).or_insert_with(is_refused) {
                     refused.push((lane.clone(), *queued));
                 }

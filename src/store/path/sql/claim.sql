@@ -14,33 +14,32 @@
 -- $6 the sender for rows that name none  $7 the installation's zone
 -- $8 whether the app's own count of the day is honoured too
 -- $12 the account of each sender that chooses one, as Routes::lane has it (null: they are too many)
+-- $13 for each id the account by which it goes if it names none (null: the default one)
+-- $14 the senders of all accounts that such texts may go by (null: of one): an opt-out from one is one from all
 -- What the database has if its history is the one that this instance knows; otherwise the statement is refused:
 -- $9 heartbeats of this instance  $10 attempts that were claimed  $11 attempts that have outcomes
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 ), free as materialized (
-  select m.id, ask.token, m.user_id, m.event,
-         (select s.reason from punctual.suppressions s
-           where is_opted_out!(m)
-           limit 1) as opted_out
-    from (select a.id, a.token from unnest($1::uuid[], $2::uuid[]) as a (id, token)
+  select m.id, ask.token, m.user_id, m.event, opt_out_of!(m) as opted_out
+    from (select a.id, a.token, a.via from unnest($1::uuid[], $2::uuid[], $13::text[]) as a (id, token, via)
            where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
            order by a.id) ask
    cross join lateral (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
-            sender!(m) as our_number
+            array[sender!(m)] || case when is_text!(m) and not names_account!(m) then $14::text[] end as our_numbers
        from public.scheduled_messages m
       cross join (select $6::text as sender, account_senders!() as senders) ours
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
         -- What is stopped until then is claimed as far ahead as what is due then.
         and coalesce(paused_until!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond', true)
+        and via_is_free!(ask)
         -- A part waits for every request at the parts before it.
         and (m.parts_done = 0
              or not exists (select from punctual.attempts o where o.message_id = m.id and is_open!(o)))
         and not is_quarantined!(m)
-        -- It waits for a slot (claim_paced.sql).
-        and not has_pace!(m)
+        and not has_pace!(m) -- It waits for a slot (claim_paced.sql).
         for no key update of m skip locked) m
 ),
 -- Steps:
@@ -87,11 +86,12 @@ unwanted as (
               as number
 ), ledger as (
   insert into punctual.attempts (token, message_id, number, part, body, instance, lease_until, user_id, day, account)
-  select token, id, number, parts_done, part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
-         case when day is not null then user_id end, day,
-         coalesce(nullif(btrim(account, white!()), ''), (select $12::jsonb) ->> btrim(lane_address!(w), white!()),
-                  case when $12::jsonb is not null or lane_address!(w) is null then 'default' end)
+  select w.token, w.id, w.number, w.parts_done, w.part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
+         case when w.day is not null then w.user_id end, w.day, coalesce(nullif(btrim(w.account, white!()), ''),
+                  case when not names_account!(w) then coalesce(asked.via, 'default') end,
+                  (select $12::jsonb) ->> btrim(lane_address!(w), white!()), case when $12::jsonb is not null then 'default' end)
     from won w
+    join unnest($2::uuid[], $13::text[]) asked (token, via) on asked.token = w.token
 )
 -- Result:
 -- What was cancelled instead has no token.

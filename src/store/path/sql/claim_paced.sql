@@ -9,9 +9,9 @@
 -- Lateness counts from when there was a slot, however long ago; that of a retry from the first request. `slot` of a
 -- pace is what it had before, which an attempt that began no request returns (triggers/paces.sql); what was paused had
 -- none before the end of its pause.
--- $1 paces  $2 tokens, one each  $3 to $12 as in claim.sql
--- $13 how long after its slot a message may start (us)  $15 the same if its sender has a rate, for each pace
--- $14 how many of the first are left out, because the app refuses their claim
+-- $1 paces  $2 tokens, one each  $3 to $14 as in claim.sql ($13 for each pace)
+-- $15 how long after its slot a message may start (us)  $17 the same if its sender has a rate, for each pace
+-- $16 how many of the first are left out, because the app refuses their claim
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 ), reach as materialized (
@@ -19,8 +19,8 @@ with quarantine as materialized (
 ), stopped as materialized (
   select o.scope, o.what from punctual.pauses o where o.until > (select at from reach)
 ), asked as materialized (
-  select p.id as pace, a.token, a.slack, p.scope, p.what
-    from unnest($1::uuid[], $2::uuid[], $15::bigint[]) as a (pace, token, slack)
+  select p.id as pace, a.token, a.slack, a.via, p.scope, p.what
+    from unnest($1::uuid[], $2::uuid[], $17::bigint[], $13::text[]) as a (pace, token, slack, via)
     join punctual.paces p on p.id = a.pace
    where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
      and p.next_at <= (select at from reach)
@@ -38,22 +38,24 @@ with quarantine as materialized (
        from (select * from (queue!(p)) q (id, due) order by q.due, q.id limit passed_over!()) q
       cross join lateral (
         select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
+               array[sender!(m)] || case when is_text!(m) and not names_account!(m) then $14::text[] end as our_numbers,
                sender!(m) as our_number, is_text!(m) as is_text, due!(m) as due, wanted_at!(m) as wanted_at, charge!(m) as segments
           from public.scheduled_messages m
          where m.id = q.id and is_pending!(m) and is_queued!(m)
            and due!(m) <= reach.at
            and not is_stopped!(m)
            and not is_quarantined!(m)
+           and via_is_free!(p)
            -- It may have left the queue since this statement began.
            and case p.scope when 'campaign' then m.campaign_id::text = p.what else sender!(m) = p.what end
            for no key update of m skip locked) m
-     offset $14::bigint limit 1) m
+     offset $16::bigint limit 1) m
 ), rated as materialized (
   -- Another claim may have moved them on meanwhile: they are read as they are once they are locked.
   select f.*, r.id as rate,
          greatest(case when p.scope = 'campaign' then p.next_at end,
                   r.next_at + (least(f.segments, r.burst) - 1) * r.gap_min) as open_from,
-         case when r.id is null then $13::bigint else f.rate_slack end * interval '1 microsecond' as slack
+         case when r.id is null then $15::bigint else f.rate_slack end * interval '1 microsecond' as slack
     from first f
    cross join lateral (
      select p.* from punctual.paces p where p.id = f.pace for no key update skip locked) p
@@ -70,10 +72,7 @@ with quarantine as materialized (
             from rated r) r
    where r.ready <= (select at from reach) and (r.rate is null or r.nth = 1)
 ), free as materialized (
-  select f.id, f.token, f.user_id, f.event,
-         (select s.reason from punctual.suppressions s
-           where is_opted_out!(f)
-           limit 1) as opted_out
+  select f.id, f.token, f.user_id, f.event, opt_out_of!(f) as opted_out
     from slots f
 ),
 claim_steps!()
@@ -83,7 +82,7 @@ claim_result!()
   update punctual.paces p
      set position = p.position + 1, token = s.token, slot = greatest(p.next_at, s.wanted - (p.burst - 1) * p.gap_min),
          next_at = case p.scope
-                     when 'campaign' then s.slot + $13::bigint * interval '1 microsecond'
+                     when 'campaign' then s.slot + $15::bigint * interval '1 microsecond'
                                           + punctual.pace_gap(p.seed, p.position, p.gap_min, p.gap_max)
                      else greatest(p.next_at, s.slot - (p.burst - 1) * p.gap_min) + s.segments * p.gap_min end
     from (select s.*, c.wanted_at as wanted, u.id as taken
