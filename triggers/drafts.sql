@@ -150,9 +150,14 @@ $$;
 
 -- The variables of a message, or those that its text has taken the place of, as long as nobody has changed that.
 create or replace function punctual.text_vars(message uuid, its_version bigint, own jsonb) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(own, (select d.vars from punctual.drafts d
-                         where d.message_id = message and d.outcome = 'written' and d.version = its_version))
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if own is not null then
+    return own;
+  end if;
+  return (select d.vars from punctual.drafts d
+           where d.message_id = message and d.outcome = 'written' and d.version = its_version);
+end
 $$;
 
 -- The event of these messages has changed, and they with it: a text that a model wrote is about the event of before.

@@ -33,11 +33,13 @@ $$;
 
 -- The type of a column that is used as a key, to be put into a statement; null: it cannot be used.
 create or replace function punctual.key_type(tab text, col text) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select pg_catalog.format_type(a.atttypid, null)
-    from pg_catalog.pg_attribute a
-   where a.attrelid = to_regclass('public.' || tab) and a.attname = col and a.attnum > 0
-     and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select pg_catalog.format_type(a.atttypid, null)
+            from pg_catalog.pg_attribute a
+           where a.attrelid = to_regclass('public.' || tab) and a.attname = col and a.attnum > 0
+             and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype));
+end
 $$;
 
 -- The time zones of these users in the app's own table of users, where that has such a column.

@@ -7,8 +7,9 @@
 
 -- What of a row decides about reminders, its user first; null: nothing.
 create or replace function punctual.planner_key(kind text, it jsonb) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case kind
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case kind
            -- Of today, wherever that is, with the longest lead.
            when 'event' then
              case when it ->> 'sync_status' = 'synced'
@@ -19,7 +20,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
            else jsonb_build_array(it -> 'user_id', it -> 'phone_number', it -> 'phone_verified', it -> 'opted_out',
                                   it -> 'event_reminders_enabled', it -> 'timezone', it -> 'event_reminder_lead_time_minutes',
                                   it -> 'quiet_hours_start', it -> 'quiet_hours_end', it -> 'daily_sms_limit')
-         end
+         end;
+end
 $$;
 
 -- With its owner's rights: the app's roles have none on schema punctual.
@@ -35,11 +37,11 @@ begin
   end if;
   if tg_op = 'INSERT' then
     insert into punctual.planner_changes (user_id)
-    select distinct (k.key ->> 0)::uuid from (select punctual.planner_key(kind, to_jsonb(n)) as key from new_rows n) k
+    select distinct (k.key ->> 0)::uuid from (select punctual.planner_key(kind, to_jsonb(n)) as key from new_rows n offset 0) k
      where k.key ->> 0 ~ uuid_like;
   elsif tg_op = 'DELETE' then
     insert into punctual.planner_changes (user_id)
-    select distinct (k.key ->> 0)::uuid from (select punctual.planner_key(kind, to_jsonb(o)) as key from old_rows o) k
+    select distinct (k.key ->> 0)::uuid from (select punctual.planner_key(kind, to_jsonb(o)) as key from old_rows o offset 0) k
      where k.key ->> 0 ~ uuid_like;
   else
     -- What is in one of the two and not in the other has changed.

@@ -19,11 +19,16 @@
 --   not fire. A trigger that is enabled for it alone (its name ends in _replicated) runs the same function.
 --
 -- Rows are read as JSON, so that the app may have any columns.
+--
+-- Most events are of no message, and cost a look by their key. Functions that are called for each of the others are in
+-- plpgsql, which keeps its plans for the session: one in SQL is planned again by each statement that calls it. A column
+-- of the app's may have the name of one of their variables.
 
 -- Locks the rows of an event that follow it. A claim has its locks for milliseconds, and then the rows are not
 -- pending any more; only a transaction of the app's takes longer.
 create or replace function punctual.hold_reminders(event text, owner uuid) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 begin
   return array(
     select m.id from public.scheduled_messages m
@@ -41,29 +46,36 @@ $$;
 
 -- By how much a reminder moves. Zero if one of the times is unknown.
 create or replace function punctual.event_shift(own timestamptz, was timestamptz, starts timestamptz) returns interval
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
   -- In microseconds: between the same two dates an interval of days differs from zone to zone.
-  select case when isfinite(coalesce(own, was)) and isfinite(starts)
+  return case when isfinite(coalesce(own, was)) and isfinite(starts)
               then extract(epoch from starts - coalesce(own, was)) * interval '1 second'
-              else interval '0' end
+              else interval '0' end;
+end
 $$;
 
 -- The fields of an event that appear in the texts that remind of it.
 create or replace function punctual.event_vars(event jsonb) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  ends constant timestamptz := punctual.as_instant(event ->> 'event_end');
+begin
+  return jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
          -- In one form, whatever the time zone of the session.
          || case when isfinite(ends)
                  then jsonb_build_object('event_end', to_char(ends at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-                 else '{}' end
-    from punctual.as_instant(event ->> 'event_end') as ends
+                 else '{}' end;
+end
 $$;
 
 -- Whether a reminder lacks a change of its event.
 create or replace function punctual.is_behind(own timestamptz, starts timestamptz, own_vars jsonb, vars jsonb) returns boolean
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select own is distinct from coalesce(starts, own)
-         or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return own is distinct from coalesce(starts, own)
+         or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false);
+end
 $$;
 
 -- Whether a cancelled message, due at `due` for an event at `own`, becomes pending again with its event: an earlier
@@ -71,11 +83,16 @@ $$;
 create or replace function punctual.is_revivable(message uuid, status text, reason text, due timestamptz, own timestamptz,
                                                  starts timestamptz, was timestamptz)
 returns boolean
-language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select status = 'cancelled' and reason = 'Calendar event deleted'
-         and due + punctual.event_shift(own, was, starts) > clock_timestamp()
-         and not exists (select from punctual.attempts a
-                          where a.message_id = message and unsettled!(a))
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  if status = 'cancelled' and reason = 'Calendar event deleted'
+     and due + punctual.event_shift(own, was, starts) > clock_timestamp()
+  then
+    return not exists (select from punctual.attempts a where a.message_id = message and unsettled!(a));
+  end if;
+  return false;
+end
 $$;
 
 -- Notes for `punctual why` which messages did not follow, and records them for `follow_missed`: those that were
@@ -85,7 +102,9 @@ $$;
 create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean, revive boolean,
                                                    starts timestamptz, was timestamptz, vars jsonb, refused text)
 returns void
-language sql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
   with missed as (
     select m.id, m.status
       from public.scheduled_messages m
@@ -121,20 +140,23 @@ language sql set search_path = pg_catalog, pg_temp as $$
   select m.id, event, owner, was
     from missed m
    where m.status in ('pending', 'cancelled')
-      or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
+      or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id);
+end
 $$;
 
 -- Why the triggers that have their owner's rights change no message in this session, but record it for the daemon;
 -- null: they do.
 create or replace function punctual.is_only_recorded() returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
            when current_setting('session_replication_role') = 'replica'
              then 'the change came by replication, in a session without the triggers of the table'
            when pg_my_temp_schema() <> 0
              then 'the session that changed it has, or has had, temporary objects, which triggers on the table could '
                   'take for their own'
-         end
+         end;
+end
 $$;
 
 create or replace function punctual.refused_by_app(state text) returns text
@@ -161,19 +183,24 @@ drop function if exists punctual.move_reminders(uuid[], timestamptz, timestamptz
 
 -- Cancels these messages, which are locked, with their event.
 create function punctual.cancel_reminders(ids uuid[], was timestamptz) returns void
-language sql as $$
+language plpgsql as $$
+#variable_conflict use_variable
+begin
   update public.scheduled_messages m
      set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = pg_catalog.clock_timestamp(),
          -- If the event comes back at another time, the message knows its old start. One of which a part has been sent
          -- does not come back.
          event_start = case when m.parts_done = 0 then coalesce(m.event_start, was) else m.event_start end
-   where m.id = any (ids) and is_pending!(m)
+   where m.id = any (ids) and is_pending!(m);
+end
 $$;
 
 -- Moves these messages, which are locked, with their event. The row's own `event_start` has precedence over
 -- `was`, so that repeats do not add up. The template takes the place of a text that a model wrote (drafts.sql).
 create function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
-language sql as $$
+language plpgsql as $$
+#variable_conflict use_variable
+begin
   update public.scheduled_messages m
      set updated_at = pg_catalog.clock_timestamp(),
          scheduled_at = m.scheduled_at + punctual.event_shift(m.event_start, was, starts),
@@ -183,13 +210,15 @@ language sql as $$
                               else m.template_vars end
    where m.id = any (ids) and is_pending!(m) and m.parts_done = 0
      and punctual.is_behind(m.event_start, starts, punctual.text_vars(m.id, m.version, m.template_vars), vars);
-  select punctual.renew_drafts(ids)
+  perform punctual.renew_drafts(ids);
+end
 $$;
 
 -- Sets one message, which is locked, back to pending. Of several with one `dedup_key`, or with another that is
 -- active, the one that comes first, or none.
 create or replace function punctual.revive_reminder(wanted uuid) returns void
 language plpgsql as $$
+#variable_conflict use_variable
 begin
   update public.scheduled_messages m set status = 'pending' where m.id = wanted and m.status = 'cancelled';
 exception when unique_violation or lock_not_available then
@@ -204,6 +233,7 @@ $$;
 -- Sets back to pending what an earlier change of the event has cancelled, the one cancelled last first.
 create or replace function punctual.revive_reminders(event text, owner uuid, starts timestamptz, was timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   wanted uuid;
 begin
@@ -227,6 +257,7 @@ $$;
 -- cancelled here, so that they are only recorded.
 create or replace function punctual.event_gone(event text, owner uuid, was timestamptz, refused text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   held uuid[];
 begin
@@ -255,6 +286,7 @@ $$;
 create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
                                              vars jsonb, revive boolean, refused text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   held uuid[];
 begin
@@ -272,10 +304,17 @@ end
 $$;
 
 create or replace function punctual.follow_event() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+language plpgsql security definer
+-- By the key, also where a table was small when the session's plan was made, and planned once. What reads a table all
+-- the same is not worth compiling, though these settings make it look expensive.
+set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_variable
 declare
   before jsonb;
   after jsonb;
+  event text;
+  owner uuid;
   uuid_like constant text := '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$';
   was timestamptz;
   starts timestamptz;
@@ -287,7 +326,7 @@ declare
   left_it boolean := false;
   gone boolean := false;
   changed boolean := false;
-  refused text := punctual.is_only_recorded();
+  refused text;
   writer constant text := current_setting('punctual.writer', true);
 begin
   -- The messages are restored in the state in which they had followed it.
@@ -318,6 +357,19 @@ begin
                    and (not (same and was_there)
                         or (after ->> 'event_title', after ->> 'event_link', after ->> 'event_end', starts)
                            is distinct from (before ->> 'event_title', before ->> 'event_link', before ->> 'event_end', was));
+        if not (left_it or gone or changed) then
+          return null;
+        end if;
+        if tg_op <> 'UPDATE' or same then
+          event := coalesce(after, before) ->> 'calendar_event_id';
+          owner := (coalesce(after, before) ->> 'user_id')::uuid;
+          if not exists (select from public.scheduled_messages m where m.calendar_event_id = event and m.user_id = owner)
+             and not exists (select from punctual.deleted_events g where g.calendar_event_id = event and g.user_id = owner)
+          then
+            return null;
+          end if;
+        end if;
+        refused := punctual.is_only_recorded();
       end if;
       -- With the owner's rights the caller's setting would have an effect: nobody would be notified.
       perform set_config('punctual.writer', '', true);
@@ -353,6 +405,7 @@ $$;
 create or replace function punctual.missed_change(event text, owner uuid, out gone boolean, out starts timestamptz,
                                                   out vars jsonb, out opted_out boolean)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   event_key constant text := punctual.key_type('task_calendar_events', 'calendar_event_id');
   key constant text := punctual.key_type('task_calendar_events', 'user_id');
@@ -381,6 +434,7 @@ $$;
 -- list: what changes from now on is added to it.
 create or replace function punctual.follow_missed_of(message uuid, missed bigint[]) returns void
 language plpgsql as $$
+#variable_conflict use_variable
 declare
   cause record;
   it record;
@@ -435,6 +489,7 @@ $$;
 -- app's triggers find their tables. Messages that are being sent are read again once they are pending.
 create or replace function punctual.follow_missed(most int) returns int
 language plpgsql as $$
+#variable_conflict use_variable
 declare
   writer constant text := pg_catalog.current_setting('punctual.writer', true);
   -- Of each message that is looked at the first change that it has missed.

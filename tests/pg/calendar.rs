@@ -331,3 +331,101 @@ async fn an_event_that_goes_while_its_message_is_claimed() {
     }
     assert!(cancelled + sent <= 20);
 }
+
+/// How often the functions that follow an event were called in this transaction.
+const FOLLOWED: &str = "select coalesce(sum(calls), 0)::bigint from pg_stat_xact_user_functions
+                          where funcname in ('event_is', 'event_gone', 'event_vars', 'is_only_recorded')";
+
+#[tokio::test]
+async fn an_event_that_no_message_reminds_of_costs_a_look_by_its_key() {
+    const EVENTS: i64 = 100;
+    let world = World::new().await;
+    run(&world.user, "set track_functions = 'all'").await;
+    // The plans of the session are made while there is next to nothing.
+    for n in 0..8 {
+        event(
+            &world,
+            &format!("before {n}"),
+            USER,
+            "'2030-07-01 17:00:00+00'",
+        )
+        .await;
+    }
+    let many = format!(
+        "insert into scheduled_messages (to_number, body, scheduled_at, user_id, calendar_event_id)
+         select '+13105550100', 'x', now() + interval '3 hours', '{OTHER}', 'other ' || i from generate_series(1, 20000) i"
+    );
+    run(&world.unseen, &many).await;
+    let blocks = "select sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint from pg_class c
+                   where c.oid in ('scheduled_messages'::regclass, 'punctual.deleted_events'::regclass)
+                      or c.relname like 'scheduled_messages%' and c.relkind = 'i'";
+    for change in [
+        format!(
+            "insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start, sync_status)
+             select 'e' || i, '{USER}', 'Dentist', now() + interval '3 hours', 'synced' from generate_series(1, {EVENTS}) i"
+        ),
+        "update task_calendar_events set event_title = 'x' where calendar_event_id like 'e%'".to_owned(),
+        "update task_calendar_events set event_start = event_start + interval '1 hour' where calendar_event_id like 'e%'".to_owned(),
+        "update task_calendar_events set sync_status = 'cancelled' where calendar_event_id like 'e%'".to_owned(),
+        "delete from task_calendar_events where calendar_event_id like 'e%'".to_owned(),
+    ] {
+        run(&world.user, "begin").await;
+        let before: i64 = one(&world.user, blocks).await;
+        run(&world.user, &change).await;
+        assert_eq!(one::<i64>(&world.user, FOLLOWED).await, 0, "{change}");
+        let read = one::<i64>(&world.user, blocks).await - before;
+        assert!(read <= 6 * EVENTS, "{read} blocks: {change}");
+        run(&world.user, "commit").await;
+    }
+    // One that a message reminds of is followed; and one that was deleted is known to be there again.
+    event(&world, "e", USER, "'2030-07-01 17:00:00+00'").await;
+    let id = reminder(&world, "e", USER, "15 minutes", "").await;
+    run(
+        &world.user,
+        "delete from task_calendar_events where calendar_event_id = 'e'",
+    )
+    .await;
+    assert_eq!(world.status(id).await, "cancelled");
+    run(&world.unseen, "delete from scheduled_messages").await;
+    let gone = format!(
+        "insert into punctual.deleted_events (calendar_event_id, user_id) values ('e', '{USER}')"
+    );
+    run(&world.unseen, &gone).await;
+    event(&world, "e", USER, "'2030-07-01 17:00:00+00'").await;
+    let gone = "select count(*) from punctual.deleted_events";
+    assert_eq!(one::<i64>(&world.unseen, gone).await, 0);
+}
+
+#[tokio::test]
+async fn a_message_follows_its_event_though_the_apps_columns_are_called_as_variables_are() {
+    let world = World::new().await;
+    run(
+        &world.user,
+        "alter table scheduled_messages add column owner uuid, add column event text, add column starts timestamptz,
+           add column was text, add column vars jsonb, add column ids text, add column gone boolean, add column moved boolean,
+           add column revive boolean, add column refused text, add column wanted text, add column message text, add column own text",
+    )
+    .await;
+    event(&world, "e", USER, "'2030-07-01 17:00:00+00'").await;
+    let id = reminder(
+        &world,
+        "e",
+        USER,
+        "15 minutes",
+        ", e.event_start, '{\"event_title\": \"?\"}'",
+    )
+    .await;
+    run(
+        &world.user,
+        "update task_calendar_events set event_start = event_start + interval '1 hour'",
+    )
+    .await;
+    let moved = "event_start = '2030-07-01 18:00:00+00'";
+    assert!(world.get::<bool>(id, moved).await);
+    assert_eq!(distance(&world, id).await, "00:15:00");
+    run(&world.user, "delete from task_calendar_events").await;
+    assert_eq!(world.status(id).await, "cancelled");
+    event(&world, "e", USER, "'2030-07-01 19:00:00+00'").await;
+    assert_eq!(world.status(id).await, "pending");
+    assert_eq!(notes(&world, id).await, Vec::<String>::new());
+}
