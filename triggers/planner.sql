@@ -119,6 +119,22 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
      order by 1)
 $$;
 
+-- Whether no index finds an event by its id. Each claim of a reminder and each plan looks for one.
+create or replace function punctual.lacks_event_index() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (select from pg_catalog.pg_class c
+                  where c.oid = to_regclass('public.task_calendar_events') and c.relkind = 'r')
+     and not exists (
+       select from pg_catalog.pg_index i
+        cross join lateral (
+          select array_agg(a.attname::text order by k.n) as cols
+            from unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
+            left join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+           where k.n <= 2) it
+        where i.indrelid = to_regclass('public.task_calendar_events') and i.indisvalid and i.indpred is null
+          and (it.cols[1] = 'calendar_event_id' or it.cols @> '{user_id,calendar_event_id}'))
+$$;
+
 -- Switches it, after the tables are watched, or not any more. All users are looked at again; what was planned stays
 -- known.
 create or replace function punctual.planner_switch(wanted boolean) returns void

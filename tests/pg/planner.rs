@@ -614,3 +614,41 @@ async fn what_is_read_of_a_user_costs_the_same_however_much_there_is() {
         assert!(needed < 30 + 80 * USERS, "{needed} blocks: {ask}");
     }
 }
+
+#[tokio::test]
+async fn where_the_apps_table_has_no_index_of_its_events_one_is_built() {
+    const LACKS: &str = "select punctual.lacks_event_index()";
+    let world = World::new().await;
+    let own = "alter table task_calendar_events drop constraint task_calendar_events_calendar_event_id_user_id_key";
+    run(&world.user, own).await;
+    // None of these is one.
+    run(
+        &world.user,
+        "create index on task_calendar_events (user_id);
+         create index on task_calendar_events (user_id, event_start, calendar_event_id);
+         create index on task_calendar_events (calendar_event_id) where sync_status = 'synced';
+         create index on task_calendar_events (lower(event_title), calendar_event_id)",
+    )
+    .await;
+    assert!(one::<bool>(&world.user, LACKS).await);
+    let report = migrator(true).run(world.db.dsn()).await.unwrap();
+    let both = [
+        "task_calendar_events_planner_idx",
+        "task_calendar_events_event_idx",
+    ];
+    assert_eq!(report.indexes, both);
+    assert!(!one::<bool>(&world.user, LACKS).await);
+    let again = migrator(true).run(world.db.dsn()).await.unwrap();
+    assert_eq!(again, Report::default(), "nothing to do");
+    for own in [
+        "(calendar_event_id)",
+        "(user_id, calendar_event_id)",
+        "(calendar_event_id, sync_status)",
+    ] {
+        let instead = format!(
+            "drop index task_calendar_events_event_idx; create index task_calendar_events_event_idx on task_calendar_events {own}"
+        );
+        run(&world.user, &instead).await;
+        assert!(!one::<bool>(&world.user, LACKS).await, "{own}");
+    }
+}

@@ -200,6 +200,13 @@ pub(super) const MISTAKES: &[Mistake] = &[
         "the planner is on in the database, and planner.enabled is not true",
         "punctual migrate",
     ),
+    db(
+        "alter table task_calendar_events drop constraint task_calendar_events_calendar_event_id_user_id_key",
+        "event index",
+        "warn",
+        "no index of task_calendar_events begins with calendar_event_id",
+        "create index concurrently on public.task_calendar_events (calendar_event_id, user_id)",
+    ),
     // The settings.
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=disable")], "encryption", "bad", "sslmode=disable to another host", "verify-full"),
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can make the connection unencrypted", "verify-full"),

@@ -132,8 +132,7 @@ async fn call(client: &Client, sql: &str) -> Result<(), MigrateError> {
     apply(client, &[Part::unrecorded(file)], PROGRAM).await
 }
 
-/// Builds the index by which the events of a user are found, beside the app's writes; returns its name, if it was not
-/// there.
+/// Builds the indexes by which events are found, beside the app's writes; returns the names of those that were missing.
 async fn index(
     client: &Client,
     progress: &(dyn Fn(Step<'_>) + Sync),

@@ -1,5 +1,5 @@
 -- planner ─▶ missing, late
--- The planner of reminders: one row, as in doctor_server.sql.
+-- The planner of reminders, and how events are found: a row for each, as in doctor_server.sql.
 -- $1 whether the settings want it on; null: that is not known  $2 the key of its template
 with planner as (
   select coalesce((select p.is_on from punctual.planner p), false) as is_on
@@ -29,3 +29,8 @@ select 'planner' as what, case when $1::boolean and not p.is_on then 'bad' else 
             when l.n > 0 then 'see that a daemon runs with planner.enabled = true; its log has the reason'
             else 'insert such a template, or set planner.template' end as remedy
   from planner p, missing m, late l
+union all
+select 'event index', 'warn',
+       case when punctual.lacks_event_index() then 'no index of task_calendar_events begins with calendar_event_id' end,
+       'events are found by their id',
+       'each claim of a reminder reads all of that table: create index concurrently on public.task_calendar_events (calendar_event_id, user_id)'
