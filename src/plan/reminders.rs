@@ -134,6 +134,10 @@ const BEFORE: Duration = Duration::from_secs(72 * 3_600);
 /// Days from there on that are looked at.
 const DAYS_MAX: usize = 8;
 
+/// A day that began less than this ago is planned as at its beginning: that takes a while, and a reminder of its first
+/// moments would be over by then.
+const BEGINNING: Duration = Duration::from_secs(120);
+
 impl Day {
     /// The day at `at`; `None`: time has no such day.
     pub fn of(zone: &TimeZone, at: Moment) -> Option<Self> {
@@ -304,7 +308,7 @@ impl Plan<'_> {
             Some(Skip::Ambiguous)
         } else if event.is_all_day || self.is_of_whole_days(event) {
             Some(Skip::AllDay)
-        } else if at < self.now {
+        } else if at < self.begins() {
             Some(Skip::Past)
         } else if self
             .quiet_hours
@@ -313,6 +317,15 @@ impl Plan<'_> {
             Some(Skip::QuietHours)
         } else {
             None
+        }
+    }
+
+    /// What was to be sent before this is over.
+    fn begins(&self) -> Moment {
+        if self.now < self.day.starts + BEGINNING {
+            self.day.starts
+        } else {
+            self.now
         }
     }
 

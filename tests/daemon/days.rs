@@ -98,7 +98,7 @@ const DAY: &str = "
     insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start, event_end, sync_status)
     select id, md5(split_part(id, ' ', 1))::uuid, initcap(id), start::timestamptz,
            start::timestamptz + case when id like '% holiday' then interval '24 hours' else interval '30 minutes' end, 'synced'
-      from (values ('plain yesterday', '2026-03-08T08:05:00Z'), ('plain first', '2026-03-08T08:15:08Z'),
+      from (values ('plain yesterday', '2026-03-08T08:05:00Z'), ('plain first', '2026-03-08T08:15:00Z'),
                    ('plain standup', '2026-03-08T17:00:00Z'), ('plain last', '2026-03-09T07:10:00Z'),
                    ('plain holiday', '2026-03-09T07:00:00Z'), ('plain tomorrow', '2026-03-09T07:20:00Z'),
                    ('resting morning', '2026-03-08T15:10:00Z'), ('resting evening', '2026-03-09T05:05:00Z'),
