@@ -82,15 +82,22 @@ async fn plan(
     args: &Args,
     settings: Settings<'_>,
 ) -> anyhow::Result<(UserDay, Vec<Uuid>)> {
+    if !args.dry_run && !planner::is_on(client).await? {
+        bail!(
+            "the planner is off in the database, so nothing was planned: run `punctual migrate` with the settings of the daemon, \
+             or add --dry-run"
+        );
+    }
     let mut days = planner::days(client, &[args.user], args.day, settings).await?;
-    let ids = if args.dry_run {
-        Vec::new()
-    } else {
+    let mut ids = Vec::new();
+    if days.iter().any(|day| day.planned.is_ok()) {
+        // Without it nothing would be planned, so a dry run says so too.
         let texts = planner::texts(client, &settings.planning.template).await?;
-        planner::put(client, &days, &texts)
-            .await
-            .map_err(super::refused)?
-    };
+        if !args.dry_run {
+            let put = planner::put(client, &days, &texts).await;
+            ids = put.map_err(super::refused)?;
+        }
+    }
     match days.pop() {
         Some(day) => Ok((day, ids)),
         None => bail!("the user was not read"),

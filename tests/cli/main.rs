@@ -13,6 +13,7 @@ mod guides;
 mod harness;
 mod notifications;
 mod operator;
+mod plan;
 mod preferences;
 mod resolve;
 mod schedule;
