@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::ours::{accepted, recorded, sid, store, won};
-use crate::rows::{World, one, run};
+use crate::rows::{World, one, run, until};
 
 mod plans;
 
@@ -117,6 +117,37 @@ async fn doctor_shows(world: &World) {
         "alter table texts rename column words to content",
     )
     .await;
+}
+
+/// A transaction of the app's holds up the index of conversations.
+#[tokio::test]
+async fn nothing_is_written_to_described_tables_until_their_indexes_are_there() {
+    let world = World::new().await;
+    let store = store(&world);
+    let without =
+        "drop table messages cascade; drop table conversations cascade; drop table contacts";
+    run(&world.user, without).await;
+    run(&world.user, TABLES).await;
+    let app = world.db.client().await;
+    run(
+        &app,
+        "begin; insert into threads (tel, tenant) values ('+13105550109', 7)",
+    )
+    .await;
+    let texts = "select count(*) from texts";
+    let meanwhile = async {
+        let builds =
+            "exists (select from pg_stat_progress_create_index where datname = current_database())";
+        until(&world.unseen, builds).await;
+        send(&world, &store).await;
+        assert_eq!(waiting(&world).await, 1);
+        assert_eq!(one::<i64>(&world.unseen, texts).await, 0);
+        run(&app, "commit").await;
+    };
+    let (done, ()) = tokio::join!(map(&world, described()), meanwhile);
+    done.unwrap();
+    assert_eq!(retry(&store).await.unwrap(), 1, "at once");
+    assert_eq!(one::<i64>(&world.unseen, texts).await, 1);
 }
 
 #[tokio::test]
