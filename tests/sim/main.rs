@@ -14,6 +14,7 @@ mod mutant;
 mod odds;
 mod parts;
 mod plan;
+mod planner;
 mod proof;
 mod rates;
 mod seeds;

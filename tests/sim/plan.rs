@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::dice::Dice;
 use crate::model::{Change, Pace, SENDER, address};
 use crate::odds::Odds;
+use crate::planner::Edit;
 use crate::small;
 use crate::trouble::{SHARED, Trouble};
 use crate::world::START;
@@ -123,6 +124,11 @@ pub(crate) enum What {
         by: i64,
         lasts: i64,
     },
+    /// Somebody changes the calendar that reminders are planned from.
+    Calendar {
+        event: usize,
+        edit: Edit,
+    },
     /// As after a restore: what is due by now is in quarantine. These rows are cleared one by one, the others at
     /// its end.
     Quarantine {
@@ -152,6 +158,7 @@ impl What {
             | Self::SetRate { .. }
             | Self::Blackout { .. }
             | Self::Jump { .. }
+            | Self::Calendar { .. }
             | Self::Quarantine { .. } => None,
         }
     }
@@ -182,6 +189,8 @@ pub(crate) struct Plan {
     pub(crate) part_gap: i64,
     /// The paces of campaigns.
     pub(crate) paces: Vec<(Uuid, Pace)>,
+    /// When the daemons start.
+    pub(crate) begins: i64,
     /// Chaos ends: what is away comes back, and nothing fails any more.
     pub(crate) calm_at: i64,
     pub(crate) end_at: i64,
@@ -253,6 +262,7 @@ impl Plan {
             quiet: None,
             part_gap: 0,
             paces: Vec::new(),
+            begins: 0,
             calm_at,
             end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
             settings,

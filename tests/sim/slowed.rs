@@ -50,6 +50,7 @@ impl World {
         let sender = claim.from_number.as_deref().or(Some("+15005550001"));
         let parties = Parties::of(&claim.lane, sender, &claim.to_number);
         self.slowed.parties.insert(claim.token, parties);
+        self.knows_event(claim);
     }
 
     /// Whether a trouble of the provider concerns this request.

@@ -600,6 +600,7 @@ impl World {
         if !is_known {
             return;
         }
+        self.plan_reminders();
         let orphaned_claims = self.db.orphaned_claims(id, now);
         let is_reported = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);
         if is_reported && !orphaned_claims.is_empty() {

@@ -76,6 +76,7 @@ impl World {
                 self.jump_us = by;
                 self.at(self.until(lasts), Event::ClockSet);
             }
+            What::Calendar { event, edit } => self.calendar_changes(event, edit),
             What::Quarantine { cleared, lasts } => self.quarantine(cleared, lasts),
         }
     }
@@ -188,7 +189,7 @@ impl World {
         self.notify_all(&|| Input::PacesChanged);
     }
 
-    fn notify(&mut self, ids: &[MessageId]) {
+    pub(crate) fn notify(&mut self, ids: &[MessageId]) {
         self.notify_all(&|| Input::Notification(ids.to_vec()));
     }
 

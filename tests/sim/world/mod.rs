@@ -29,6 +29,7 @@ use crate::model::{Database, SENDER, SENDER_NUMBER, Transaction};
 use crate::mutant::Mutant;
 use crate::odds::Odds;
 use crate::plan::{Plan, SETTLING, micros, micros_of};
+use crate::planner::Calendar;
 use crate::rates::Rates;
 use crate::slowed::Slowed;
 use crate::watch::{Invariant, Violation};
@@ -190,6 +191,8 @@ pub(crate) struct World {
     /// Of each claim, when its lease ends by a clock that did not jump.
     pub(crate) leases: HashMap<AttemptToken, Moment>,
     pub(crate) mutant: Option<Mutant>,
+    /// What reminders are planned from, in worlds that have it.
+    pub(crate) calendar: Option<Calendar>,
     forecasts: Forecasts,
     rules: Rules,
     slots: Vec<Slot>,
@@ -229,7 +232,7 @@ impl World {
         });
         let mut world = Self {
             odds: plan.odds,
-            t: 0,
+            t: plan.begins,
             db,
             requests: Vec::new(),
             paused_at: HashMap::new(),
@@ -243,6 +246,7 @@ impl World {
             slowed: Slowed::default(),
             leases: HashMap::new(),
             mutant,
+            calendar: None,
             forecasts: Forecasts::default(),
             rules: Rules {
                 default_sender: Some(default_sender),
@@ -279,7 +283,7 @@ impl World {
         }
         world.at(world.plan.calm_at, Event::Calm);
         for slot in 0..world.plan.slots {
-            let at = world.chances.time.between(0, 50_000);
+            let at = world.plan.begins + world.chances.time.between(0, 50_000);
             world.at(at, Event::Start { slot });
         }
         world
