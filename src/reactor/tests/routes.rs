@@ -29,7 +29,7 @@ fn world(rows: impl Iterator<Item = Row>, at_once: usize) -> World {
     world.reactor = Reactor::new(settings(at_once), world.now, AttemptToken::fresh)
         .with_routes(Arc::clone(&routes));
     world.routes = routes;
-    world.handle(Input::ChannelUp { prepares: false });
+    world.handle(Input::ChannelUp { unnotified: false });
     world
 }
 
