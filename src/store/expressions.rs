@@ -180,8 +180,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // A full queue (a session listens inside a transaction left open) makes the commit fail; what is not notified
         // is found by the next sweep or read.
         b"queue_has_room" => out.row("pg_notification_queue_usage() < 0.9", b""),
-        // Whether a transaction of the app's notifies. One that is to be prepared may not, and says so by
-        // `set local punctual.notify = 'off'`.
+        // Whether a transaction notifies. One that is to be prepared may not, and says so by
+        // `set local punctual.notify = 'off'`; a database says so for all, on an engine that refuses NOTIFY.
         b"may_notify" => {
             out.row("(coalesce(current_setting('punctual.notify', true), '') <> 'off' and ", b"");
             put(b"queue_has_room", b"", out);

@@ -25,5 +25,5 @@ with ask as (
   returning m.id
 )
 select id,
-       case when queue_has_room!() then pg_notify('punctual', 'ids ' || id)::text end
+       case when may_notify!() then pg_notify('punctual', 'ids ' || id)::text end
   from moved
