@@ -62,6 +62,7 @@ fn claimed(ask: &ClaimRequest, now: Now) -> ClaimResponse<JudgedClaim<()>> {
         is_retry: false,
         parties: Parties::NONE,
         lane: LaneKey::default(),
+        route: None,
         pausable: Pausable::default(),
         tries: AttemptBudget {
             number: 1,

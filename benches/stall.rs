@@ -213,6 +213,7 @@ impl World {
         ClaimResponse::Won(JudgedClaim {
             token: ask.token,
             lane: lane(),
+            route: None,
             due: *due,
             wanted_at: *due,
             is_retry: false,

@@ -34,6 +34,7 @@ pub(crate) fn claim() -> Claim {
         is_retry: false,
         send_before: None,
         lane: LaneKey::default(),
+        route: None,
         to_number: TO.into(),
         from_number: Some(FROM.into()),
         body: BODY.into(),
