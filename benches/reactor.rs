@@ -127,7 +127,7 @@ fn run(mut rows: Vec<Upcoming>) -> u64 {
         up: Uptime::from_micros(0),
     };
     let mut reactor = Reactor::new(settings, now, draw);
-    reactor.handle(Input::ChannelUp { prepares: false }, now);
+    reactor.handle(Input::ChannelUp { unnotified: false }, now);
     while reactor.lateness().count() < MESSAGES as u64 {
         while let Some(command) = reactor.next_command() {
             for input in answer(command, &mut rows, now) {

@@ -82,7 +82,7 @@ impl World {
             started: HashSet::new(),
             latest_urgent: Duration::ZERO,
         };
-        world.tell(Input::ChannelUp { prepares: false });
+        world.tell(Input::ChannelUp { unnotified: false });
         world
     }
 
