@@ -154,7 +154,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"doubled" => {
             out.row(
                 "exists (select from punctual.attempts o
-                     where o.message_id = $message_id and o.part = $part and o.token <> $token
+                     where o.message_id = any (array[$message_id]) and o.part = $part and o.token <> $token
                        and o.outcome = 'accepted' and not ",
                 alias,
             );

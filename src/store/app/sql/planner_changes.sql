@@ -2,7 +2,7 @@
 -- $1 now  $2 most
 with seen as (
   delete from punctual.planner_changes c
-   where c.id in (select o.id from punctual.planner_changes o order by o.id limit $2)
+   where c.id = any (array(select o.id from punctual.planner_changes o order by o.id limit $2))
   returning c.user_id
 )
 insert into punctual.planner_users as u (user_id, at)

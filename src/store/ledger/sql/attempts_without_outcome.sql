@@ -2,4 +2,4 @@
 -- $1 tokens
 select count(*) as n
   from unnest($1::uuid[]) as t (token)
- where not exists (select from punctual.attempts a where a.token = t.token and a.outcome is not null)
+ where not exists (select from punctual.attempts a where a.token = any (array[t.token]) and a.outcome is not null)

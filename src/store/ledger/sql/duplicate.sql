@@ -3,4 +3,4 @@
 -- $1 tokens
 select a.token
   from punctual.attempts a
- where a.token in (select unnest($1::uuid[])) and not undelivered!(a) and doubled!(a)
+ where a.token = any ($1::uuid[]) and not undelivered!(a) and doubled!(a)

@@ -9,12 +9,12 @@ with ask as (
 select ask.n, coalesce(a.started_at, a.claimed_at) as since
   from ask
   join punctual.attempts a
-    on a.lookup_text = ask.text and a.lookup_to = ask.to_number
+    on a.lookup_text = any (array[ask.text]) and a.lookup_to = any (array[ask.to_number])
  where a.outcome = 'unknown' and a.token <> ask.token
 union all
 select ask.n, coalesce(a.started_at, a.claimed_at)
   from punctual.attempts a
-  join public.scheduled_messages m on m.id = a.message_id
+  join public.scheduled_messages m on m.id = any (array[a.message_id])
   join ask on ask.to_number = btrim(m.to_number, white!())
  where a.outcome is null and a.token <> ask.token
    -- A template may be rendered to any text.

@@ -41,5 +41,5 @@ select t.token, t.message_id, t.part::smallint, t.outcome, t.provider_sid, t.loo
        coalesce(t.account, m.account)::text as account,
        coalesce(t.lookup_from, m.from_number)::text as lane_address
   from taken t
-  left join public.scheduled_messages m on m.id = t.message_id
+  left join public.scheduled_messages m on m.id = any (array[t.message_id])
  order by t.outcome desc, t.token

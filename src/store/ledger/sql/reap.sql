@@ -6,7 +6,7 @@
 with dead as (
   select a.token, a.message_id
     from punctual.attempts a
-    left join punctual.instances i on i.id = a.instance
+    left join punctual.instances i on i.id = any (array[a.instance])
    where a.outcome is null
      and a.lease_until < clock_timestamp()
      and a.instance <> $1::uuid
@@ -24,7 +24,7 @@ with dead as (
          case when m.template_vars is null then text_key!(m) end
            as lookup_text
     from public.scheduled_messages m
-   where m.id in (select message_id from dead)
+   where m.id = any (array(select message_id from dead))
    order by m.id
      for no key update skip locked
 ), ledger as (

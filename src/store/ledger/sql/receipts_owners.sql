@@ -2,4 +2,4 @@
 -- $1 sids
 select a.provider_sid, a.token
   from punctual.attempts a
- where a.provider_sid in (select unnest($1::text[]))
+ where a.provider_sid = any ($1::text[])

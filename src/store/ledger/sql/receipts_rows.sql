@@ -10,16 +10,16 @@ with ask as (
              as r (token, message, sid, account, n)
 ), found as (
   select ask.n, a.token, a.message_id, a.account <> ask.account as is_of_another
-    from ask join punctual.attempts a on a.token = ask.token and a.message_id = ask.message
+    from ask join punctual.attempts a on a.token = any (array[ask.token]) and a.message_id = any (array[ask.message])
   union all
   select ask.n, a.token, a.message_id, a.account <> ask.account
-    from ask join punctual.attempts a on a.provider_sid = ask.sid
+    from ask join punctual.attempts a on a.provider_sid = any (array[ask.sid])
    where ask.token is null
   union all
   select ask.n, a.token, a.message_id, a.account <> ask.account
-    from ask join punctual.attempts a on a.provider_sid = ask.sid and a.message_id = ask.message
+    from ask join punctual.attempts a on a.provider_sid = any (array[ask.sid]) and a.message_id = any (array[ask.message])
    where a.recovered and a.token <> ask.token
-     and not exists (select from punctual.attempts o where o.token = ask.token)
+     and not exists (select from punctual.attempts o where o.token = any (array[ask.token]))
 ), free as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
          m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
@@ -28,7 +28,7 @@ with ask as (
          clock_timestamp() as now, has_app_rows!(m) as has_app_rows
     from public.scheduled_messages m
    cross join (select $4::text as sender, account_senders!() as senders) ours
-   where m.id in (select message_id from found where is_of_another is not true)
+   where m.id = any (array(select message_id from found where is_of_another is not true))
    order by m.id
      for no key update of m skip locked
 )

@@ -22,6 +22,6 @@ select open.token, open.message_id, open.number::int, open.in_flight,
        coalesce((select i.journal_incomplete from punctual.instances i where i.id = $1::uuid), false)
          as journal_incomplete
   from open
-  left join public.scheduled_messages m on m.id = open.message_id
+  left join public.scheduled_messages m on m.id = any (array[open.message_id])
  order by open.token
  limit $2

@@ -10,12 +10,12 @@ with ask as (
 ), free as (
   select ask.*
     from ask
-    join public.scheduled_messages m on m.id = ask.id
+    join public.scheduled_messages m on m.id = any (array[ask.id])
    order by m.id
      for no key update of m skip locked
 ), gone as (
   select * from ask
-   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+   where not exists (select from public.scheduled_messages m where m.id = any (array[ask.id]))
 ), ledger as (
   update punctual.attempts a
      set outcome = 'returned', error = done.reason, code = null, category = null,

@@ -42,4 +42,4 @@ with kept as (
 )
 -- Null: it is known.
 select (select k.at from kept k) as at,
-       array(select c.id from noted n join punctual.campaigns c on c.id = n.campaign_id where c.stop_on_reply) as stopped
+       array(select c.id from noted n join punctual.campaigns c on c.id = any (array[n.campaign_id]) where c.stop_on_reply) as stopped

@@ -15,7 +15,7 @@ select a.message_id, a.token, a.provider_sid, a.claimed_at, m.to_number::text,
            and split_part(a.provider_sid, ':', 1) || ':' || split_part(a.provider_sid, ':', 2) = $1::text
          order by a.claimed_at desc
          limit $3::bigint) a
-  left join public.scheduled_messages m on m.id = a.message_id
+  left join public.scheduled_messages m on m.id = any (array[a.message_id])
  where $2::text = any (string_to_array(split_part(a.provider_sid, ':', 3), '-'))
    and a.outcome = 'accepted'
  order by a.claimed_at desc

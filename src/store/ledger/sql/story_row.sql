@@ -31,5 +31,5 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
     select array_agg(own.scope order by own.scope) as scopes, array_agg(own.what order by own.scope) as whats
       from (values ('campaign', m.campaign_id::text), ('sender', case when is_text!(m) then sender!(m) end))
         as key (scope, what)
-      join punctual.paces own on own.scope = key.scope and own.what = key.what) pace on true
+      join punctual.paces own on own.scope = any (array[key.scope]) and own.what = any (array[key.what])) pace on true
  where m.id = $1::uuid

@@ -13,10 +13,11 @@ with stranded as (
                           where a.message_id = m.id and a.part = m.parts_done and (sent_nothing!(a)) is not true)
            as is_unsent
     from public.scheduled_messages m
-   where m.id in (select s.id from public.scheduled_messages s
-                   where s.status = 'sending' and s.updated_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
-                     and not exists (select from punctual.attempts a where a.message_id = s.id and is_open!(a))
-                   limit $2::bigint)
+   where m.id = any (array(
+           select s.id from public.scheduled_messages s
+            where s.status = 'sending' and s.updated_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
+              and not exists (select from punctual.attempts a where a.message_id = any (array[s.id]) and is_open!(a))
+            limit $2::bigint))
      and is_sending!(m) and m.updated_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
    order by m.id
      for no key update skip locked

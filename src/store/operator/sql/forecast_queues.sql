@@ -6,7 +6,7 @@ with quarantine as materialized (
 )
 select p.id as pace, m.id, m.due, m.free_at, m.late_from, m.segments, m.channel, m.account, m.lane_address
   from unnest($1::uuid[]) ask (id)
-  join punctual.paces p on p.id = ask.id
+  join punctual.paces p on p.id = any (array[ask.id])
  cross join (select $2::text as sender, account_senders!() as senders) ours
  cross join (select 'infinity'::timestamptz as at) reach
  cross join lateral (

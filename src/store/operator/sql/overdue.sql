@@ -19,12 +19,12 @@ with stopped as materialized (
          -- It waits for its pace, whose next slot is not overdue itself.
          has_pace!(m) and exists (
            select from (values pace_keys!(m)) as key (scope, what)
-             join punctual.paces p on p.scope = key.scope and p.what = key.what
+             join punctual.paces p on p.scope = any (array[key.scope]) and p.what = any (array[key.what])
             where p.next_at + (least(charge!(m), p.burst) - 1) * p.gap_min
                   > clock_timestamp() - $1::bigint * interval '1 microsecond') as is_paced,
          case when has_pace!(m) then (
            select p.id from (values pace_keys!(m)) as key (scope, what)
-             join punctual.paces p on p.scope = key.scope and p.what = key.what
+             join punctual.paces p on p.scope = any (array[key.scope]) and p.what = any (array[key.what])
             order by p.scope limit 1) end as queue
     from public.scheduled_messages m
    cross join (select $5::text as sender, account_senders!() as senders) ours

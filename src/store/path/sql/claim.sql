@@ -37,7 +37,7 @@ with quarantine as materialized (
         and via_is_free!(ask)
         -- A part waits for every request at the parts before it.
         and (m.parts_done = 0
-             or not exists (select from punctual.attempts o where o.message_id = m.id and is_open!(o)))
+             or not exists (select from punctual.attempts o where o.message_id = any (array[m.id]) and is_open!(o)))
         and not is_quarantined!(m)
         and not has_pace!(m) -- It waits for a slot (claim_paced.sql).
         for no key update of m skip locked) m

@@ -21,7 +21,7 @@ with quarantine as materialized (
 ), asked as materialized (
   select p.id as pace, a.token, a.slack, a.via, p.scope, p.what
     from unnest($1::uuid[], $2::uuid[], $17::bigint[], $13::text[]) as a (pace, token, slack, via)
-    join punctual.paces p on p.id = a.pace
+    join punctual.paces p on p.id = any (array[a.pace])
    where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
      and p.next_at <= (select at from reach)
      -- None of its messages is looked at while all of them are paused.

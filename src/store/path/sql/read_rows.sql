@@ -12,14 +12,14 @@ select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::t
            where a.message_id = m.id and is_open!(a))
        end as lease_until
   from unnest($1::uuid[]) as ask (id)
-  left join public.scheduled_messages m on m.id = ask.id
+  left join public.scheduled_messages m on m.id = any (array[ask.id])
  cross join (select $2::text as sender, account_senders!() as senders) ours
  cross join lateral (select paused_until!(m) as until offset 0) p
   left join lateral (
     -- It is in the queue of the first, and waits for both.
     select own.id, own.scope, own.what, max(own.next_at) over () as next_at
       from (values pace_keys!(m)) as key (scope, what)
-      join punctual.paces own on own.scope = key.scope and own.what = key.what
+      join punctual.paces own on own.scope = any (array[key.scope]) and own.what = any (array[key.what])
      where m.status = 'pending'
      order by own.scope
      limit 1) pace on true

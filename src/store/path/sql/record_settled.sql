@@ -35,7 +35,7 @@ with ask as materialized (
         for no key update skip locked) m
   union all
   select ask.*, null, null, null, null, null from ask
-   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+   where not exists (select from public.scheduled_messages m where m.id = any (array[ask.id]))
 ), ledger as (
   update punctual.attempts a
      set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
