@@ -65,6 +65,8 @@ language plpgsql stable strict security definer rows 250 set search_path = pg_ca
 #variable_conflict use_column
 declare
   no_row constant text := 'select null::jsonb as row where false';
+  -- By user. As a table it would be read once for each message.
+  zones constant jsonb := (select jsonb_object_agg(z.user_id, z.timezone) from punctual.zones_of_users(users) z);
   key text;
   event_key text;
   preferences text := no_row;
@@ -76,7 +78,7 @@ begin
              row(p.is_there, p.phone_verified, p.opted_out, p.off, p.quiet_start, p.quiet_end, p.timezone,
                  p.daily_limit, p.app_count, p.app_reset_at,
                  e.is_there, e.cancelled or g.user_id is not null, e.event_start,
-                 p.phone_number, z.timezone,
+                 p.phone_number, zones ->> a.user_id::text,
                  a.event is not null and exists (
                    select from punctual.planned d
                     where d.user_id = a.user_id and d.calendar_event_id = a.event and d.message_id = a.id)
@@ -89,7 +91,11 @@ begin
                  (date_part('epoch', p.quiet_hours_start::time) * 1000000)::bigint as quiet_start,
                  (date_part('epoch', p.quiet_hours_end::time) * 1000000)::bigint as quiet_end,
                  p.timezone::text as timezone, p.daily_sms_limit::int as daily_limit,
-                 punctual.apps_count(a.user_id, p.daily_sms_count::int, p.daily_count_reset_at::timestamptz) as app_count, p.daily_count_reset_at::timestamptz as app_reset_at,
+                 -- Most apps count nothing, and a call costs.
+                 case when p.daily_sms_count::int > 0
+                      then punctual.apps_count(a.user_id, p.daily_sms_count::int, p.daily_count_reset_at::timestamptz)
+                      else 0 end as app_count,
+                 p.daily_count_reset_at::timestamptz as app_reset_at,
                  p.phone_number::text as phone_number
             from public.user_sms_preferences p
            where p.user_id = a.user_id
@@ -103,7 +109,6 @@ begin
            where a.event is not null and e.calendar_event_id = a.event and e.user_id = a.user_id
            order by coalesce(e.sync_status = 'cancelled', false), e.event_start
            limit 1) e on true
-        left join punctual.zones_of_users(users) z on z.user_id = a.user_id
         left join punctual.deleted_events g
           on a.event is not null and e.is_there is null and g.calendar_event_id = a.event and g.user_id = a.user_id;
     return;
@@ -141,17 +146,16 @@ begin
                                    punctual.as_instant(p.row ->> 'daily_count_reset_at')),
                punctual.as_instant(p.row ->> 'daily_count_reset_at'),
                e.row is not null, coalesce(e.row ->> 'sync_status' = 'cancelled', g.user_id is not null),
-               punctual.as_instant(e.row ->> 'event_start'), p.row ->> 'phone_number', z.timezone,
+               punctual.as_instant(e.row ->> 'event_start'), p.row ->> 'phone_number', $5 ->> a.user_id::text,
                a.event is not null and exists (
                  select from punctual.planned d
                   where d.user_id = a.user_id and d.calendar_event_id = a.event and d.message_id = a.id))::punctual.facts
       from unnest($1, $2, $3, $4) as a (id, token, user_id, event)
       left join lateral (%s) p on true
       left join lateral (%s) e on true
-      left join punctual.zones_of_users($3) z on z.user_id = a.user_id
       left join punctual.deleted_events g
         on e.row is null and g.calendar_event_id = a.event and g.user_id = a.user_id
-    $q$, preferences, event) using ids, tokens, users, events;
+    $q$, preferences, event) using ids, tokens, users, events, zones;
 end
 $$;
 
