@@ -63,7 +63,7 @@ declare
   was int;
 begin
   execute format(
-    'select p.ctid as place, p.daily_sms_count::int as count, p.daily_count_reset_at::timestamptz as reset_at, p.timezone::text as zone
+    'select p.tableoid as tab, p.ctid as place, p.daily_sms_count::int as count, p.daily_count_reset_at::timestamptz as reset_at, p.timezone::text as zone
        from public.user_sms_preferences p where p.user_id = $1::%s limit 1 for no key update skip locked', key)
     into theirs using whose;
   if theirs.place is null then
@@ -95,8 +95,11 @@ begin
    where c.user_id = whose and c.day = of_day
      and date_trunc('milliseconds', c.since) = date_trunc('milliseconds', was_reset);
   was_reset := coalesce(was_reset, clock_timestamp());
-  execute 'update public.user_sms_preferences set daily_sms_count = $1, daily_count_reset_at = $2 where ctid = $3'
-    using greatest(was - coalesce(ours_there, 0), 0) + ours, was_reset, theirs.place;
+  -- In a table with partitions several rows have the same place, each in its own.
+  execute format(
+    'update public.user_sms_preferences p set daily_sms_count = $1, daily_count_reset_at = $2
+      where p.ctid = $3 and p.tableoid = $4 and p.user_id = $5::%s', key)
+    using greatest(was - coalesce(ours_there, 0), 0) + ours, was_reset, theirs.place, theirs.tab, whose;
   delete from punctual.shown_counts c where c.user_id = whose and c.day < of_day;
   insert into punctual.shown_counts (user_id, day, shown, since) values (whose, of_day, ours, was_reset)
   on conflict (user_id, day) do update set shown = excluded.shown, since = excluded.since;

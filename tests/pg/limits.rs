@@ -383,6 +383,38 @@ async fn each_day_is_the_recipients(world: World) {
     assert_eq!(one::<i64>(&world.unseen, old).await, 0);
 }
 
+/// Rows of two partitions have the same place, each in its own.
+#[tokio::test]
+async fn a_count_is_shown_to_its_own_user_in_whatever_partition() {
+    const OTHER: u128 = 8;
+    let world = World::new().await;
+    let one_of_them = Uuid::from_u128(USER);
+    let divide = format!(
+        "alter table user_sms_preferences rename to whole;
+         create table user_sms_preferences (like whole including defaults) partition by list (user_id);
+         create table of_one partition of user_sms_preferences for values in ('{one_of_them}');
+         create table of_others partition of user_sms_preferences default"
+    );
+    run(&world.unseen, &divide).await;
+    user(&world, OTHER, 10).await;
+    user(&world, USER, 10).await;
+    let ours = store(&world);
+    let now = ours.now().await.unwrap();
+    let days = Days::around(now, &Zones::bundled());
+    ours.keep_days(&days).await.unwrap();
+    let migrator = punctual::store::Migrator::embedded();
+    migrator
+        .show_daily_counts(world.db.dsn(), true)
+        .await
+        .unwrap();
+    let id = message(&world, USER, "normal").await;
+    let claims = won(&ours, &[id]).await;
+    recorded(&ours, &[accepted(&claims[0])]).await;
+    ours.show_counts(100).await.unwrap();
+    let counts = "select string_agg(coalesce(daily_sms_count, 0)::text, ' ' order by user_id) from user_sms_preferences";
+    assert_eq!(one::<String>(&world.user, counts).await, "1 0");
+}
+
 /// Limit 10, of which the app has sent 3 and Punctual 7: whether the app's own count shows those or not, and whatever
 /// counts, none is subtracted twice.
 #[tokio::test]
