@@ -65,7 +65,9 @@ impl Daemon {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> anyhow::Result<(StatusCode, String)> {
-        let response = self.request(builder(self.patience), path, query).await?;
+        let response = self
+            .request(builder(self.patience, &self.base), path, query)
+            .await?;
         let status = response.status();
         let body = response
             .text()
@@ -77,7 +79,7 @@ impl Daemon {
 
     /// Its response for this path, which goes on.
     pub(super) async fn open(&self, path: &[&str]) -> anyhow::Result<reqwest::Response> {
-        let client = open_ended()
+        let client = open_ended(&self.base)
             .connect_timeout(CONNECT_PATIENCE)
             .read_timeout(SILENCE_MAX);
         self.request(client, path, &[]).await
@@ -140,23 +142,30 @@ pub(super) fn base(addr: SocketAddr) -> anyhow::Result<Url> {
         .with_context(|| format!("{addr} is not a usable address"))
 }
 
-pub(super) fn client() -> anyhow::Result<reqwest::Client> {
-    built(builder(PATIENCE))
+/// For a request to this URL.
+pub(super) fn client(to: &Url) -> anyhow::Result<reqwest::Client> {
+    built(builder(PATIENCE, to))
 }
 
 /// Without redirects and proxies, so a token reaches only the daemon.
-fn builder(patience: Duration) -> reqwest::ClientBuilder {
-    open_ended()
+fn builder(patience: Duration, to: &Url) -> reqwest::ClientBuilder {
+    open_ended(to)
         .connect_timeout(CONNECT_PATIENCE)
         .timeout(patience)
 }
 
-fn open_ended() -> reqwest::ClientBuilder {
+/// Plain HTTP needs no certificates, which a container's image may lack.
+fn open_ended(to: &Url) -> reqwest::ClientBuilder {
     // Fails only if one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(reqwest::redirect::Policy::none());
+    if to.scheme() == "http" {
+        builder.tls_certs_only([])
+    } else {
+        builder
+    }
 }
 
 fn built(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::daemon::{Daemon, own_address, set, until};
-use crate::world::World;
+use crate::world::{World, called};
 
 /// A world whose daemons make their tokens themselves, in a state directory or in the one of the user.
 async fn world(home: &Path, state: bool) -> World {
@@ -84,6 +84,15 @@ async fn a_daemon_makes_its_tokens_and_its_socket_and_writes_them_to_no_log() {
             assert_eq!(code, Some(0), "{args:?}: {stderr}");
             assert!(stdout.contains(says), "{args:?}: {stdout}");
         }
+        // An image may have no certificates; plain HTTP needs none.
+        let none = home.path().join("no-certificates");
+        std::fs::write(&none, "").unwrap();
+        let at = format!("http://{}", daemon.addr());
+        let mut bare = world.env.clone();
+        set(&mut bare, "SSL_CERT_FILE", none.to_str().unwrap());
+        let (code, _, stderr) = called(&["health", "--alive", "--url", &at], &bare).await;
+        assert_eq!(code, Some(0), "{stderr}");
+
         let id = world.insert("far", 3_000_000).await.to_string();
         until("why shows its timer", async || {
             let (_, shown, _) = world.call(&["why", &id]).await;

@@ -184,7 +184,7 @@ pub(super) async fn public_url(config: &Config) -> Option<Finding> {
     let remedy = "PUNCTUAL_PUBLIC_URL must reach PUNCTUAL_WEBHOOK_ADDR (or PUNCTUAL_HTTP_ADDR) of a \
                   running daemon, with /webhooks in the path";
     let not = |found: String| Finding::not(Level::Bad, WHAT, found, remedy);
-    let answer = match ask::client() {
+    let answer = match ask::client(&url) {
         Ok(client) => client.post(url).send().await,
         Err(e) => return Some(not(format!("{e:#}"))),
     };
