@@ -181,10 +181,11 @@ impl Raw {
         };
         self.read_sources(table.remove(sources::SOURCE), &layer);
         self.read_app_tables(table.remove(sources::APP), &layer);
-        self.read_jobs(table.remove(jobs::JOBS), &mut layer);
+        let jobs = table.remove(jobs::JOBS);
         self.read_routes(table.remove(key::ROUTES.file), &mut layer);
         let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
         self.walk(&rest, "", &mut layer);
+        self.read_jobs(jobs, &mut layer);
         self.walk_accounts(&accounts, &path, &mut layer);
         Some(layer)
     }

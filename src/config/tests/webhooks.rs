@@ -86,6 +86,19 @@ fn each_job_type_has_a_table_with_its_url() {
             "[jobs.brief]\nurl = \"https://a.example\"\nsecret = \"x\"",
             "jobs.brief.secret",
         ),
+        // Read as one setting they would be other types and URLs.
+        (
+            "[jobs.\"a = https://b.example | c\"]\nurl = \"https://a.example\"",
+            "a type without | and =",
+        ),
+        (
+            "[jobs.brief]\nurl = \"https://a.example/?x | sync = https://b.example\"",
+            "a URL without |",
+        ),
+        (
+            "job_urls = \"sync = https://a.example\"\n[jobs.brief]\nurl = \"https://a.example\"",
+            "expected either this, or [jobs.TYPE]",
+        ),
     ] {
         check(wrong, &secret, Err(expected));
     }
