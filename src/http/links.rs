@@ -100,7 +100,7 @@ pub(super) async fn follow(
         Ok(Ok(Link::To { id, destination })) => {
             destination_of(&destination).map_or_else(
                 || {
-                    tracing::warn!(link = %id, "a tracking link leads to no http or https URL: it is not followed");
+                    tracing::warn!(%id, "a tracking link leads to no http or https URL: it is not followed");
                     unknown()
                 },
                 leads_to,
@@ -112,7 +112,11 @@ pub(super) async fn follow(
             tracing::warn!(%error, "a tracking link could not be followed");
             unavailable()
         }
-        Err(_) => unavailable(),
+        Err(_) => {
+            let error = "the database did not respond in time";
+            tracing::warn!(%error, "a tracking link could not be followed");
+            unavailable()
+        }
     }
 }
 

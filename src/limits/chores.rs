@@ -24,6 +24,8 @@ pub struct ChoreLimits {
     pub outbox: u32,
     /// Outcomes written to source tables in one step, one statement.
     pub source_writes: u32,
+    /// Users in one step whose count of the day is shown in the app's table.
+    pub counts_shown: u32,
     /// Users in one step whose reminders are planned, a transaction.
     pub planned: u32,
     /// How often it is looked for users to be planned, at least: a notification of a change may be lost.
@@ -57,6 +59,7 @@ impl Default for ChoreLimits {
             followed: 25,
             outbox: 50,
             source_writes: 100,
+            counts_shown: 100,
             planned: 250,
             plan_every: seconds(60),
             without_attempt: 1_000,

@@ -130,7 +130,7 @@ pub(super) fn zone_of_type(own: &TypeHours, facts: &Facts, rules: &Rules) -> Cho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::facts::Preferences;
+    use crate::message::facts::{Preferences, QuietHours};
 
     #[track_caller]
     fn check(row: Option<&str>, user: Option<&str>, expected: &str, warnings: &[&str]) {
@@ -173,6 +173,27 @@ mod tests {
                 ..Facts::default()
             };
             assert_eq!(zone_of(&facts, &rules).name(), expected, "{preferred:?}");
+        }
+    }
+
+    #[test]
+    fn a_types_own_zone_comes_first_and_is_named_if_it_is_none() {
+        let (rules, facts) = (Rules::default(), Facts::default());
+        let of = |timezone: Option<&str>| {
+            let hours = QuietHours::from_micros(0, 0).unwrap();
+            let timezone = timezone.map(Into::into);
+            let chosen = zone_of_type(&TypeHours { hours, timezone }, &facts, &rules);
+            let named: Vec<_> = chosen.warnings.iter().map(ZoneWarning::with_name).collect();
+            (chosen.name().to_owned(), named)
+        };
+        let none = "the timezone of its type's preferences \"PST\" is not an IANA time zone";
+        for (timezone, expected, warnings) in [
+            (Some("Asia/Tokyo"), "Asia/Tokyo", vec![]),
+            (Some(" "), "UTC", vec![]),
+            (None, "UTC", vec![]),
+            (Some("PST"), "UTC", vec![none.to_owned()]),
+        ] {
+            assert_eq!(of(timezone), (expected.to_owned(), warnings));
         }
     }
 

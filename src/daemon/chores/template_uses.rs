@@ -6,7 +6,7 @@ use crate::store::StoreError;
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let store = &on.dispatch.store;
     store.bounded(store.count_template_uses()).await?;
-    let most = on.dispatch.limits.daemon.chores.source_writes;
+    let most = on.dispatch.limits.daemon.chores.counts_shown;
     let shown = store.bounded(store.show_counts(most)).await?;
     Ok(Progress::of(shown.into(), most))
 }

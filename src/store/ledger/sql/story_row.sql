@@ -24,7 +24,7 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
   left join lateral (select body from punctual.attempts
                       where message_id = m.id and body is not null
                       order by number desc limit 1) a on true
-  left join lateral (select coalesce(nullif(btrim((f.facts).timezone), ''), (f.facts).account_timezone) as timezone
+  left join lateral (select coalesce(nullif(btrim((f.facts).timezone, white!()), ''), (f.facts).account_timezone) as timezone
                        from punctual.facts_of(array[m.id], array[m.id], array[m.user_id],
                                               array[m.calendar_event_id::text]) f) p on true
   left join lateral (
