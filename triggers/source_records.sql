@@ -397,6 +397,52 @@ begin
 end
 $$;
 
+-- The messages that an id of the app's stands for: those that follow a row with this key, also if it is a record of
+-- such a row, and those of the deliveries of an event. Without a message: a row that has none, with why, if it says so.
+create or replace function punctual.messages_of(known uuid)
+returns table (message_id uuid, tab text, key text, word text, reason text)
+language plpgsql stable security definer set search_path = pg_catalog, 'public', pg_temp
+set enable_seqscan = off set jit = off as $$
+#variable_conflict use_column
+declare
+  keys text[] := array[known::text];
+begin
+  if to_regclass('public.queue_jobs') is not null then
+    -- A job that is a record names its row.
+    keys := keys || array(
+      select n.named
+        from public.queue_jobs j
+       cross join lateral (values (j.metadata ->> 'message_id'), (j.metadata ->> 'delivery_id')) n (named)
+       where j.id = known and n.named is not null);
+  end if;
+  if to_regclass('public.notification_deliveries') is not null then
+    keys := keys || array(select d.id::text from public.notification_deliveries d where d.event_id = known order by d.channel limit 1000);
+  end if;
+  return query
+    select r.message_id, s.table_name, r.key, null::text, null::text
+      from unnest(keys) as k (key)
+     cross join punctual.sources s
+     cross join lateral (select o.message_id, o.key from punctual.source_rows o
+                          where o.source = s.name and o.key = k.key offset 0) r;
+  if to_regclass('public.notification_deliveries') is not null then
+    return query
+      select null::uuid, 'notification_deliveries', d.id::text, d.status, to_jsonb(d) ->> 'cancel_reason'
+        from public.notification_deliveries d
+       where d.id = any (array(select k.key::uuid from unnest(keys) as k (key)
+                                where punctual.source_key(k.key, 'uuid') is not null))
+         and not exists (select from punctual.source_rows r where r.source = 'buildos_deliveries' and r.key = d.id::text);
+  end if;
+-- Tables of the app's with these names and other columns.
+exception when undefined_column or undefined_function or datatype_mismatch then
+  return;
+end
+$$;
+
+revoke execute on function punctual.messages_of(uuid) from PUBLIC;
+
+-- What a role that may read facts needs beside it, if an earlier version granted it that.
+call punctual.grant_with('punctual.facts_of(uuid[], uuid[], uuid[], text[])', 'punctual.messages_of(uuid)');
+
 revoke execute on function punctual.source_through_text(text, int) from PUBLIC;
 revoke execute on function punctual.source_recorded(text, text[]), punctual.source_linked(text, int, text[], text[]),
                            punctual.follow_record(text, int), punctual.unfollow_records(text)

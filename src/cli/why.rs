@@ -7,17 +7,20 @@ use chrono::{DateTime, Local, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::rows::Known;
 use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
 use crate::message::{Category, Channel, MessageId, Moment, counted};
 use crate::store::story::{Story, StoryAttempt, StoryChange, StoryHold, StoryReceipt, StoryRow};
 
+mod rows;
+
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual why 00000000-0000-0000-0000-000000000001")]
 pub(super) struct Args {
-    /// Id of the message
+    /// Id of the message, or what it follows: a row of a source table, such as a delivery or a job, or an event
     #[arg(value_parser = super::message_id)]
     id: Uuid,
     /// Print JSON, with times in UTC
@@ -29,22 +32,28 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let id = MessageId(args.id);
     let assumed = session::assumed(sources);
-    let story = session::with(&dsn, async |client| {
-        Ok(Story::read(client, id, &assumed).await?)
+    let known = session::with(&dsn, async |client| {
+        let story = Story::read(client, id, &assumed).await?;
+        if story.is_empty() {
+            return Known::of(client, args.id, &assumed).await;
+        }
+        let (rows, stories) = (Vec::new(), vec![story]);
+        Ok(Known { rows, stories })
     })
     .await;
-    let mut story = story?;
-    if story.is_empty() {
-        bail!("no message {id} in {dsn}");
+    let mut known = known?;
+    if known.rows.is_empty() && known.stories.is_empty() {
+        bail!("no message {id} in {dsn}, nor a row of the app's that a message follows");
     }
-    if let Some(response) = ask(&story, sources).await {
-        story.heard(timer(&response, id), hold(&response));
+    for story in &mut known.stories {
+        if let Some(response) = ask(story, sources).await {
+            story.heard(timer(&response, story.id), hold(&response));
+        }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&story)?;
-        return output::print(&format!("{text}\n"));
+        return output::print(&format!("{}\n", known.json()?));
     }
-    output::print(&show(&story))
+    output::print(&known.text(show))
 }
 
 /// The response of a daemon about it, if one runs. Without one the rest is shown.

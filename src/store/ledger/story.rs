@@ -22,10 +22,12 @@ static OUTBOX: &Sql = sql!("sql/story_outbox.sql");
 static CHANGES: &Sql = sql!("sql/story_changes.sql");
 
 mod change;
+mod known;
 mod next;
 mod read;
 
 pub use change::{StoryChange, StoryEdit};
+pub use known::{KnownRow, known_as};
 pub use next::StoryHold;
 
 /// Everything known of one message.

@@ -476,8 +476,8 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("app/in_app_has", 1, 10, "plans.id('sent', 30), 1"),
     case("app/job_answer", 1, 20, "plans.id('sent', 30), 200, 'x', true"),
-    case("app/jobs_follow", 1, 10, "1000"),
-    case("app/link_click", 1, 20, "'abcd1234', true"),
+    case("app/jobs_follow", 1, 10, "null, 1000"),
+    case("app/link_click", 1, 30, "'code30', true"),
     case("app/push_keys", 1, 10, "'https://push.example/30', null"),
     case("app/push_end", 1, 30, "'https://push.example/30', 'x'"),
     case("app/outbox_done", 1, 10, "1"),
@@ -727,6 +727,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("ledger/story_attempts", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_changes", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_notes", 1, 20, "plans.id('sent', 1)"),
+    case("ledger/story_of", 1, 20, "plans.id('event', 7)"),
     case("ledger/story_outbox", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_receipts", 1, 20, "plans.id('sent', 30)"),
     case(

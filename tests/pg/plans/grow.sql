@@ -46,6 +46,14 @@ update public.scheduled_messages m
    set status = case a.outcome when 'accepted' then 'sent' else 'unconfirmed' end, twilio_sid = a.provider_sid, sent_at = now()
   from punctual.attempts a where m.id = a.message_id and a.outcome is not null;
 
+-- Deliveries, and their links.
+insert into public.notification_deliveries (id, event_id, channel, status)
+select plans.id('delivery', i), plans.id('event', i / 4), 'sms', 'sent' from generate_series(1, {others}) i;
+insert into public.notification_tracking_links (short_code, delivery_id, destination_url)
+select 'code' || i, plans.id('delivery', i), 'https://a.example' from generate_series(1, {others}) i;
+update public.notification_deliveries set status = 'delivered';
+update public.notification_tracking_links set click_count = 0;
+
 -- What the app has.
 insert into public.contacts (phone_number) select '+1' || (3000000000 + i) from generate_series(1, {others}) i;
 insert into public.conversations (id, phone_number)

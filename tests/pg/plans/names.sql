@@ -42,6 +42,16 @@ create function plans.seen(of int) returns text language sql stable as
 create function plans.same(word anyelement) returns anyarray language sql immutable as
   'select array_fill(word, array[20])';
 
+-- Of preset `buildos`, what a click reads and writes.
+create table public.notification_deliveries (
+  id uuid primary key, event_id uuid, recipient_user_id uuid, channel text, status text, opened_at timestamptz,
+  clicked_at timestamptz);
+create index on public.notification_deliveries (event_id);
+create table public.notification_tracking_links (
+  id uuid primary key default gen_random_uuid(), short_code text unique not null, delivery_id uuid not null,
+  destination_url text not null, created_at timestamptz default now(), first_clicked_at timestamptz,
+  last_clicked_at timestamptz, click_count int default 0, metadata jsonb default '{}');
+
 -- Blocks that this transaction has asked for, triggers and functions included.
 create function plans.blocks() returns bigint language sql volatile as $$
   select sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint
