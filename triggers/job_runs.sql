@@ -141,7 +141,7 @@ begin
   if not found then
     return not exists (select from public.queue_jobs t where t.id = job);
   end if;
-  select s.status, s.attempts, s.error_message, s.cancel_reason, s.message_type into m
+  select s.status, s.attempts, s.error_message, s.cancel_reason, s.message_type, s.requeued_at into m
     from punctual.source_rows r join public.scheduled_messages s on s.id = r.message_id
    where r.message_id = message and not r.taken and s.status <> 'sending';
   if not found then
@@ -149,7 +149,9 @@ begin
   end if;
   select * into run from punctual.job_runs o where o.message_id = message;
   total := coalesce(run.base, 0) + case when m.message_type = 'job_lease_end' then 0 else m.attempts end;
-  has_ended := j ->> 'status' in ('completed', 'failed', 'cancelled');
+  -- What was set back by a person since then runs again, whatever of that was written to the job.
+  has_ended := j ->> 'status' in ('completed', 'failed', 'cancelled')
+               and not coalesce(m.requeued_at > (j ->> 'processed_at')::timestamptz, false);
   if m.status = 'pending' then
     -- Ended while it was being sent, or set back by a person.
     if has_ended and (m.attempts > 0 or j ->> 'status' = 'completed') then
@@ -276,18 +278,17 @@ begin
 end
 $$;
 
--- Has jobs followed that were there before their type had a URL, as many as this; how many there were.
-create or replace function punctual.follow_jobs(most int) returns int
+-- Has jobs followed that were there before their type had a URL, as many as this past a key: the last one, and how many
+-- there were.
+create or replace function punctual.follow_jobs(past text, most int, out last_key text, out followed int)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  n int := 0;
 begin
+  followed := 0;
   if exists (select from punctual.sources s where s.name = 'buildos_jobs' and s.definition ? 'jobs')
      and exists (select from punctual.settings s where s.job_urls <> '{}')
   then
-    select f.followed into n from punctual.source_fill('buildos_jobs', null, most) f;
+    select f.last_key, f.followed into last_key, followed from punctual.source_fill('buildos_jobs', past, most) f;
   end if;
-  return n;
 end
 $$;
 
@@ -295,8 +296,11 @@ revoke execute on function punctual.job_url(text), punctual.job_row(jsonb), punc
   punctual.job_next(uuid, timestamptz, int, boolean), punctual.job_message(uuid, timestamptz, text),
   punctual.job_answer(uuid, int, text, boolean), punctual.job_back(text, uuid), punctual.job_lock(uuid),
   punctual.complete_job(uuid, jsonb), punctual.fail_job(uuid, text), punctual.progress_job(uuid, int, int, text),
-  punctual.follow_jobs(int) from PUBLIC;
+  punctual.follow_jobs(text, int) from PUBLIC;
 
 -- What a role that may put messages into the app needs beside it, if an earlier version granted it that.
 call punctual.grant_with('punctual.has_in_app(uuid, int)', 'punctual.job_answer(uuid, int, text, boolean)');
-call punctual.grant_with('punctual.has_in_app(uuid, int)', 'punctual.follow_jobs(int)');
+call punctual.grant_with('punctual.has_in_app(uuid, int)', 'punctual.follow_jobs(text, int)');
+
+-- Of an earlier version.
+drop function if exists punctual.follow_jobs(int);

@@ -34,6 +34,14 @@ begin
   if due is null or not isfinite(due) then
     raise exception using errcode = 'PT422', message = 'p_scheduled_for is missing', hint = 'Give a time, or leave it out.';
   end if;
+  begin
+    perform jsonb_populate_record(null::public.queue_jobs, jsonb_build_object('job_type', kind));
+  exception when invalid_text_representation then
+    raise exception using errcode = 'PT422', message = format('there is no job type %s', to_json(left(kind, 60))),
+      hint = coalesce('It is one of ' || (select string_agg(e.enumlabel, ', ' order by e.enumsortorder)
+                                            from pg_catalog.pg_enum e where e.enumtypid = to_regtype('public.queue_type')) || '.',
+                      'See the type of queue_jobs.job_type.');
+  end;
   -- Between two of these another session may add one, or end it.
   for attempt in 1..20 loop
     if key is not null then
@@ -59,11 +67,6 @@ begin
   end loop;
   raise exception using errcode = '40001', message = 'jobs with this key are added and ended all the time',
     hint = 'Try again.';
-exception when invalid_text_representation then
-  raise exception using errcode = 'PT422', message = format('there is no job type %s', to_json(left(kind, 60))),
-    hint = coalesce('It is one of ' || (select string_agg(e.enumlabel, ', ' order by e.enumsortorder)
-                                          from pg_catalog.pg_enum e where e.enumtypid = to_regtype('public.queue_type')) || '.',
-                    'See the type of queue_jobs.job_type.');
 end
 $$;
 

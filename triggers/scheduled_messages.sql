@@ -409,6 +409,10 @@ begin
       message = format('message %s cannot be sent again: %s', old.id, parts_sent!(old)),
       hint = 'To send it again, insert a new row.';
   end if;
+  -- What would end the last lease of a job runs it again (job_runs.sql).
+  if new.message_type = 'job_lease_end' then
+    new.message_type := coalesce('job:' || substring(new.body from '"job_type": "([^"]+)"'), new.message_type);
+  end if;
   return new;
 end
 $$;

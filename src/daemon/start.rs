@@ -114,7 +114,6 @@ impl Start<'_> {
         prewarm(store).await;
         drop(room);
         store.keep_settings(self.rules).await?;
-        store.follow_jobs().await?;
         store.keep_model(self.model).await?;
         days::write(store, Arc::clone(self.rules), self.clock.now().db).await?;
         Ok(())

@@ -23,6 +23,7 @@ mod days;
 mod event_vars;
 mod expiry;
 mod hours;
+mod jobs;
 mod open_hours;
 mod own_hours;
 mod quiet;
@@ -186,6 +187,9 @@ pub fn judge(
     at: Moment,
 ) -> Verdict {
     let channel = claim.lane.channel();
+    if let Some(reason) = jobs::end(claim) {
+        return Verdict::Reject { reason };
+    }
     let expiry = Expiry::of(claim, rules.max_lateness);
     if let Some(text) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
         let reason = Reason::new(ReasonKind::TooLate, text);

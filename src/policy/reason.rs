@@ -61,11 +61,13 @@ pub enum ReasonKind {
     Template,
     /// Its text is empty or too long.
     Text,
+    /// It ends the last lease of a job.
+    LeaseOver,
 }
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -82,6 +84,7 @@ impl ReasonKind {
         Self::Sender,
         Self::Template,
         Self::Text,
+        Self::LeaseOver,
     ];
 
     /// As metrics, logs and `punctual.attempts.category` have it.
@@ -103,6 +106,7 @@ impl ReasonKind {
             Self::Sender => "sender",
             Self::Template => "template",
             Self::Text => "text",
+            Self::LeaseOver => "lease_over",
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Jobs of the app as the built daemon runs them: at an endpoint that does them, goes on with them, or dies.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
 use crate::standin::{Act, JSON, Seen, StandIn};
-use crate::world::{World, called, environment, url};
+use crate::world::{ROLE, World, asked, called, environment, url};
 
 const SECRET: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IQ==";
 const USER: &str = "11111111-1111-4111-8111-111111111111";
@@ -99,6 +102,9 @@ async fn goes_on_with_it(world: &World) {
     assert!(said(world, &progress).await.contains("reading"));
     assert!(calls(world, &format!("job_complete('{job}', '{{\"ok\": true}}')")).await);
     becomes(world, job, r#"completed 1 {"ok": true}"#).await;
+    let changed =
+        format!("select (updated_at > created_at)::text from queue_jobs where id = '{job}'");
+    assert_eq!(said(world, &changed).await, "true");
     assert!(
         !calls(world, &format!("job_complete('{job}')")).await,
         "it has ended"
@@ -129,6 +135,25 @@ async fn is_silent(world: &World, endpoint: &StandIn) {
         .collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1], "another run, not the same request");
+    // A person has it run again; they may name the job.
+    let (code, shown, said) = world.call(&["why", &job.to_string()]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let (first, _) = shown.split_once('\n').unwrap();
+    let message = first
+        .strip_prefix(&format!("row {job} of queue_jobs: message "))
+        .unwrap_or_else(|| panic!("{shown}"));
+    assert!(
+        shown.contains("the last lease of its job is over"),
+        "{shown}"
+    );
+    let (code, _, said) = world.call(&["retry", message]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let status = format!("select status::text from queue_jobs where id = '{job}'");
+    until("it is run again", async || {
+        (self::said(world, &status).await == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(endpoint.creates().len(), 3);
 }
 
 #[tokio::test]
@@ -204,6 +229,83 @@ async fn a_job_ends_as_its_worker_says() {
                  where not exists (select from scheduled_messages m where m.id = r.message_id and m.status = 'pending')
                    and r.status is not null";
     assert_eq!(said(&world, left).await, "0");
+    daemon.stop().await;
+}
+
+/// One that is too long, one that comes when the worker has given the job up, and one that cannot be kept.
+#[tokio::test]
+async fn an_answer_is_kept_or_the_request_is_repeated() {
+    let long = StandIn::start([answers(200, &"x".repeat(20 * 1024))]).await;
+    let answered = Arc::new(Notify::new());
+    let late = StandIn::start([Act::AcceptWhen(Arc::clone(&answered)), answers(200, "3")]).await;
+    let not_kept = StandIn::start([answers(200, "4"), answers(200, "5")]).await;
+    let (world, daemon) = world(&[
+        ("generate_phases", &long),
+        ("sync_calendar", &late),
+        ("send_email", &not_kept),
+    ])
+    .await;
+    let job = add(&world, "generate_phases", "").await;
+    let why = format!(
+        "select status || ' ' || (result ? 'not_kept')::text from queue_jobs where id = '{job}'"
+    );
+    until("it is done", async || {
+        (said(&world, &why).await == "completed true").then_some(())
+    })
+    .await;
+
+    let job = add(&world, "sync_calendar", "").await;
+    asked(&late, 1).await;
+    assert!(calls(&world, &format!("job_fail('{job}', 'no space')")).await);
+    answered.notify_one();
+    becomes(&world, job, "retrying 1 no space").await;
+    passes(&world).await;
+    becomes(&world, job, "completed 2 3").await;
+
+    let right = "execute on function punctual.job_answer(uuid, int, text, boolean)";
+    let revoke = format!("revoke {right} from {ROLE}");
+    world.app.batch_execute(&revoke).await.unwrap();
+    add(&world, "send_email", "").await;
+    let waits = "select status from scheduled_messages where message_type = 'job:send_email'";
+    until("whether it was done is not known", async || {
+        (said(&world, waits).await == "unconfirmed").then_some(())
+    })
+    .await;
+    let grant = format!("grant {right} to {ROLE}");
+    world.app.batch_execute(&grant).await.unwrap();
+    let status = "select status::text from queue_jobs where job_type = 'send_email'";
+    until("it is done", async || {
+        (said(&world, status).await == "completed").then_some(())
+    })
+    .await;
+    let mut ids: Vec<_> = not_kept.creates();
+    assert!(ids.len() > 1);
+    ids.dedup_by_key(|seen| seen.webhook_id().map(str::to_owned));
+    assert_eq!(ids.len(), 1, "the same request");
+    daemon.stop().await;
+}
+
+/// Those from before their type had a URL, which the app's table refuses, keep no daemon from its work.
+#[tokio::test]
+async fn jobs_that_cannot_be_followed_hold_up_nothing() {
+    let endpoint = StandIn::start([]).await;
+    let url_of = format!("generate_daily_brief = {}/jobs", endpoint.url());
+    let world = World::new([]).await.with(&[
+        ("PUNCTUAL_WEBHOOK_SECRET", SECRET),
+        ("PUNCTUAL_WEBHOOK_ALLOW", "127.0.0.1"),
+        ("PUNCTUAL_JOB_URLS", &url_of),
+    ]);
+    let owner = environment(&url(&world.app).await, &world.phone.url());
+    let (code, _, error) = called(&["migrate", "--preset", "buildos"], &owner).await;
+    assert_eq!(code, Some(0), "{error}");
+    add(&world, "generate_daily_brief", "").await;
+    let refuses = "alter table scheduled_messages add constraint of_the_apps
+                     check (message_type is distinct from 'job:generate_daily_brief')";
+    world.app.batch_execute(refuses).await.unwrap();
+    let mut daemon = world.daemon().await;
+    daemon.says("jobs from before").await;
+    let text = world.insert("hello", 0).await;
+    world.arrived_once(text).await;
     daemon.stop().await;
 }
 

@@ -121,6 +121,12 @@ async fn a_key_has_one_job_until_that_is_done() {
             expected
         );
     }
+    // What a trigger of the app's cannot read is its own error.
+    let reads = "create function reads() returns trigger language plpgsql as $$ begin perform 'x'::int; return new; end $$;
+                 create trigger reads before insert on queue_jobs for each row execute function reads()";
+    run(&world.unseen, reads).await;
+    let said = fails(&world, &add("'of its own'")).await;
+    assert!(said.contains("22P02") && said.contains("integer"), "{said}");
 }
 
 #[tokio::test]

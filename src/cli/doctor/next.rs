@@ -92,8 +92,10 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::TooLate => "too late",
         ReasonKind::EventDeleted => "deleted events",
         ReasonKind::QuietHours | ReasonKind::BusinessHours => "hours",
-        // What a person has cancelled, or answered, needs no finding.
-        ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied => return None,
+        // What a person has cancelled, or answered, needs no finding, nor does a job that ends.
+        ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied | ReasonKind::LeaseOver => {
+            return None;
+        }
     })
 }
 

@@ -28,6 +28,7 @@ pub(super) mod days;
 mod event_changes;
 mod expiry;
 mod gauges;
+mod jobs;
 mod numbers;
 mod orphaned_claims;
 mod outbox;
@@ -77,6 +78,8 @@ pub(super) struct Context {
     planning: Option<Planning>,
     /// How far the chore that deletes what is long over has come.
     walk: Mutex<Walk>,
+    /// How far the one has come that finds jobs from before their type had a URL.
+    jobs: Mutex<jobs::Walk>,
 }
 
 impl Context {
@@ -94,6 +97,7 @@ impl Context {
             plan: Arc::clone(&wakers.plan),
             planning,
             walk: Mutex::default(),
+            jobs: Mutex::default(),
         }
     }
 }
@@ -126,7 +130,7 @@ enum Follows {
 
 type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
 
-const CHORES: [Chore; 15] = [
+const CHORES: [Chore; 16] = [
     Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
     Chore {
         follows: Follows::Changes,
@@ -146,6 +150,7 @@ const CHORES: [Chore; 15] = [
         })
     },
     Chore::new("outbox", |on| outbox::step(on).boxed()),
+    Chore::new("jobs from before", |on| jobs::step(on).boxed()),
     Chore {
         follows: Follows::Outcomes,
         ..Chore::new("source tables", |on| source_writes::step(on).boxed())

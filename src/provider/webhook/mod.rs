@@ -49,9 +49,6 @@ pub struct WebhookConfig {
 /// How the type of a job's message begins (`triggers/job_runs.sql`).
 const JOB: &str = "job:";
 
-/// The type of the message that ends the last lease of a job. It is never sent.
-const LEASE_END: &str = "job_lease_end";
-
 /// For the answer to a job to be kept, at most; half of the time-out of a request, if that is shorter: a claim is
 /// held for one request.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
@@ -125,9 +122,6 @@ impl Webhook {
         let to = message.to();
         if !matches!(to, Address::Url(_)) {
             return unsent("it is not a webhook");
-        }
-        if message.about().message_type.as_deref() == Some(LEASE_END) {
-            return refused("the last lease of its job is over");
         }
         let Ok(url) = to.as_str().parse::<Url>() else {
             return refused("its URL is not valid");

@@ -69,19 +69,21 @@ impl JobAnswers for KeptAnswers {
 }
 
 impl Store {
-    /// Has jobs followed that were there before their type had a URL.
-    pub async fn follow_jobs(&self) -> Result<(), StoreError> {
+    /// Has jobs followed that were there before their type had a URL, some of them past this key. Returns the last key;
+    /// `None`: there are no more.
+    pub async fn follow_jobs(&self, past: Option<&str>) -> Result<Option<String>, StoreError> {
         const STEP: &str = "following jobs";
         let client = self.client().await?;
         let statement = prepared(&client, FOLLOW, STEP).await?;
-        loop {
-            let row = client.query_one(&statement, &[&AT_ONCE]).await;
-            let row = row.map_err(StoreError::at(STEP))?;
-            let found: i32 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
-            if found == 0 {
-                return Ok(());
-            }
+        let row = client.query_one(&statement, &[&past, &AT_ONCE]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = || -> Result<(Option<String>, i32), tokio_postgres::Error> {
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        };
+        let (last, found) = read().map_err(StoreError::unreadable(STEP))?;
+        if found > 0 {
             tracing::info!(found, "jobs that waited have a URL now, and are sent");
         }
+        Ok(last)
     }
 }
