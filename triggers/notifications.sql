@@ -251,6 +251,20 @@ begin
 end
 $$;
 
+-- A text as a line of a digest: its first 120 characters, which end with a word. A link is there whole, or not at all:
+-- half of one leads nowhere.
+create or replace function punctual.digest_line(words text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when char_length(w.line) <= 120 then w.line
+              -- The word in which it would be cut, if it is a link that is not too long.
+              when l.link is not null and char_length(l.link) <= 160 then l.link
+              when w.line ~ '^\S{121}' then case when w.line ~* '^https?://' then '' else left(w.line, 120) end
+              else regexp_replace(left(w.line, 121), '\s\S*$', '') end
+    from (select btrim(regexp_replace(words, '\s+', ' ', 'g')) as line) w
+   cross join lateral (select substring(w.line from '(?i)^(.{0,119}https?://\S+)') as greedy) g
+   cross join lateral (select case when char_length(g.greedy) > 120 then g.greedy end as link) l
+$$;
+
 -- What several events say together, of which these are the latest: `events` as the payload of their delivery has them.
 create or replace function punctual.digest_text(event_type text, channel text, events jsonb, total int, known text[],
                                                out template text, out subject text, out body text, out fault text)
@@ -261,7 +275,7 @@ declare
   vars jsonb;
   heading text;
 begin
-  select string_agg('- ' || left(regexp_replace(e.value ->> 'text', '\s+', ' ', 'g'), 120), E'\n' order by e.n)
+  select string_agg('- ' || punctual.digest_line(e.value ->> 'text'), E'\n' order by e.n)
     into body
     from jsonb_array_elements(events) with ordinality as e (value, n) where e.n <= most;
   body := concat_ws(E'\n', body, case when total > most then format('and %s more', total - most) end);
@@ -362,13 +376,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
                           then coalesce(payload -> 'events', '[]') || jsonb_build_array(about) else payload -> 'events' end)
 $$;
 
--- Adds an event to these batches.
-create or replace function punctual.join_batches(event uuid, kind text, about jsonb, batches uuid[]) returns void
+-- Adds an event to these batches. `texts`: what it says by each channel; `known`: the templates of its type.
+create or replace function punctual.join_batches(event uuid, kind text, about jsonb, batches uuid[], texts jsonb, known text[])
+returns void
 language plpgsql set search_path = pg_catalog, 'public', pg_temp
 set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
-declare
-  known constant text[] := punctual.templates_of(kind);
-  texts constant jsonb := punctual.texts_of(kind, about, known);
 begin
   update public.notification_deliveries d
      set payload = n.payload, batched = n.total, subject = coalesce(t.subject, d.subject), body = coalesce(t.body, d.body),
@@ -428,13 +440,12 @@ begin
 end
 $$;
 
--- Inserts the deliveries of an event, but those that have joined batches.
+-- Inserts the deliveries of an event with these texts, but those that have joined batches.
 create or replace function punctual.insert_deliveries(event uuid, kind text, about jsonb, users uuid[], subscriptions uuid[],
-                                                      at timestamptz, batches uuid[]) returns void
+                                                      at timestamptz, batches uuid[], texts jsonb) returns void
 language plpgsql set search_path = pg_catalog, 'public', pg_temp
 set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
-  texts constant jsonb := punctual.texts_of(kind, about, punctual.templates_of(kind));
   emails text[];
   numbers text[];
   lacks text[];
@@ -484,7 +495,7 @@ begin
                       where d.recipient_user_id = s.user_id and d.event_type = kind and d.channel = c.channel
                         and d.scheduled_for > at and d.status <> 'cancelled' and d.id = any (batches)
                         and d.channel_identifier is not distinct from c.address offset 0);
-  if to_regprocedure('punctual.shorten_links(uuid, text)') is not null then
+  if texts::text ~ 'https?://' and exists (select from punctual.settings s where s.link_url is not null) then
     update public.notification_deliveries d
        set body = l.body, payload = case when d.batched > 0 then jsonb_set(d.payload, '{events,0,text}', to_jsonb(l.body))
                                          else d.payload end
@@ -492,6 +503,27 @@ begin
              where o.event_id = event and o.status = 'pending' and o.body ~ 'https?://' offset 0) l
      where d.event_id = event and d.id = l.id and d.body is distinct from l.body;
   end if;
+end
+$$;
+
+-- Locks the preferences of those of these users who have limits or batches for a type, in the order of the users.
+-- Before each the first that its user has: who emits several types to a user has locked that with the first of them, so
+-- two that emit the same types in another order wait, one for the other, and neither for both.
+create or replace function punctual.lock_preferences(kind text, users uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+begin
+  perform from public.user_notification_preferences p
+    where p.id = any (array(
+      select l.id
+        from unnest(users) as u (id)
+        join public.user_notification_preferences o on o.user_id = u.id and o.event_type = kind
+       cross join lateral (
+         select o.id
+         union
+         (select f.id from public.user_notification_preferences f where f.user_id = u.id order by f.event_type limit 1)) l
+       where o.batch_enabled or num_nonnulls(o.max_per_hour, o.max_per_day) > 0))
+    order by p.user_id, p.event_type for no key update;
 end
 $$;
 
@@ -505,6 +537,8 @@ declare
   subscriptions uuid[];
   is_counted boolean;
   batches uuid[] := '{}';
+  known text[];
+  texts jsonb;
 begin
   select array_agg(s.user_id order by s.user_id), array_agg(s.id order by s.user_id),
          bool_or(p.batch_enabled or num_nonnulls(p.max_per_hour, p.max_per_day) > 0)
@@ -524,16 +558,15 @@ begin
         message = format('%s has subscribers with limits or batches, which cannot be counted in this transaction', kind),
         hint = 'Emit it in a transaction of isolation level read committed.';
     end if;
-    perform from public.user_notification_preferences p
-      where p.user_id = any (users) and p.event_type = kind
-        and (p.batch_enabled or num_nonnulls(p.max_per_hour, p.max_per_day) > 0)
-      order by p.user_id for no key update;
+    perform punctual.lock_preferences(kind, users);
     batches := punctual.open_batches(kind, users, at);
   end if;
+  known := punctual.templates_of(kind);
+  texts := punctual.texts_of(kind, about, known);
   if batches <> '{}' then
-    perform punctual.join_batches(event, kind, about, batches);
+    perform punctual.join_batches(event, kind, about, batches, texts, known);
   end if;
-  perform punctual.insert_deliveries(event, kind, about, users, subscriptions, at, batches);
+  perform punctual.insert_deliveries(event, kind, about, users, subscriptions, at, batches, texts);
 end
 $$;
 
@@ -575,6 +608,109 @@ begin
   end if;
   return coalesce((nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid,
                   '00000000-0000-0000-0000-000000000000');
+end
+$$;
+
+-- ---------------------------------------------------------- jobs of the app
+--
+-- An app that emits events by a function of its own makes deliveries, and for each a job send_notification that names
+-- it. Punctual sends such a delivery at the time of its job, and writes what becomes of it to the delivery and to the
+-- job, which is a record of its source.
+
+-- Has the delivery with this id sent at this time: with its address and its text, where it lacks them. Why it cannot
+-- be, if so; null as well: there is none, or it has been sent.
+create or replace function punctual.plan_delivery(delivery uuid, its_type text, at timestamptz) returns text
+language plpgsql set search_path = pg_catalog, 'public', pg_temp as $$
+declare
+  d record;
+  kind text;
+  its_address text;
+  said record;
+  lack text;
+begin
+  select to_jsonb(o) as row, o.status, o.recipient_user_id as whose, o.channel, o.payload into d
+    from public.notification_deliveries o where o.id = delivery for no key update;
+  if not found or not (d.status in ('pending', 'failed', 'bounced')
+                       or d.status = 'cancelled' and d.row ->> 'cancel_reason' = 'its job was cancelled') then
+    return null;
+  end if;
+  kind := coalesce(d.row ->> 'event_type', its_type,
+                   (select e.event_type from public.notification_events e where e.id = (d.row ->> 'event_id')::uuid), '');
+  select * into said from punctual.notification_text(kind, d.channel, coalesce(d.payload, '{}'), punctual.templates_of(kind));
+  select coalesce(nullif(btrim(d.row ->> 'channel_identifier', white!()), ''),
+                  case d.channel when 'email' then a.email when 'sms' then a.number when 'in_app' then d.whose::text end)
+    into its_address from punctual.addresses_of(array[d.whose]) a;
+  lack := case when its_address is null then 'no_address'
+               when coalesce(btrim(d.row ->> 'body', white!()), '') = '' and said.fault is not null then 'no_text' end;
+  update public.notification_deliveries o
+     set status = case when lack is null then 'pending' else 'cancelled' end, cancel_reason = lack,
+         last_error = case when lack = 'no_text' then said.fault end, event_type = nullif(kind, ''),
+         channel_identifier = its_address, scheduled_for = at,
+         subject = coalesce(o.subject, said.subject),
+         body = coalesce(nullif(btrim(o.body, white!()), ''), punctual.short_links(o.id, said.body))
+   where o.id = delivery;
+  return case lack when 'no_text' then said.fault else lack end;
+end
+$$;
+
+-- On queue_jobs: jobs send_notification. A worker of the app's that takes one takes its delivery too.
+create or replace function punctual.notification_job() returns trigger
+language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp as $$
+declare
+  delivery constant uuid := punctual.source_key(new.metadata ->> 'delivery_id', 'uuid')::uuid;
+  is_open constant boolean := new.status::text in ('pending', 'retrying');
+  was_open constant boolean := tg_op = 'UPDATE' and old.status::text in ('pending', 'retrying');
+  lack text;
+begin
+  -- What a daemon writes follows the delivery.
+  if delivery is null or punctual.source_own() is not null
+     or not exists (select from punctual.sources s where s.name = 'buildos_deliveries')
+  then
+    return null;
+  end if;
+  if is_open and not (was_open and new.scheduled_for = old.scheduled_for) then
+    lack := punctual.plan_delivery(delivery, new.metadata ->> 'event_type', new.scheduled_for);
+    if lack is not null then
+      perform punctual.job_write(new.id, jsonb_build_object('status', 'cancelled', 'error_message', lack));
+    end if;
+  elsif was_open and new.status::text = 'cancelled' then
+    update public.notification_deliveries d set status = 'cancelled', cancel_reason = 'its job was cancelled'
+     where d.id = delivery and d.status = 'pending';
+  elsif was_open and not is_open then
+    update public.notification_deliveries d set scheduled_for = null
+     where d.id = delivery and d.status = 'pending' and d.scheduled_for is not null;
+    if exists (select from punctual.source_rows r join public.scheduled_messages m on m.id = r.message_id
+                where r.source = 'buildos_deliveries' and r.key = delivery::text
+                  and m.status in ('sending', 'sent', 'delivered', 'unconfirmed'))
+    then
+      raise exception using errcode = 'PT409', message = format('job %s: its delivery is being sent, or was', new.id),
+        hint = 'Punctual sends it, and writes to the job what becomes of it: let no worker take these jobs.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+-- Has these jobs noticed, once there are both tables: what preset `buildos` calls.
+create or replace procedure punctual.offer_notification_jobs()
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('public.notification_deliveries') is null
+     or (select count(*) from pg_catalog.pg_class c
+           join pg_catalog.pg_attribute a on a.attrelid = c.oid and not a.attisdropped
+                                         and a.attname in ('job_type', 'status', 'scheduled_for', 'metadata')
+          where c.oid = to_regclass('public.queue_jobs') and c.relkind = 'r'
+            and pg_catalog.pg_has_role(c.relowner, 'usage')) < 4
+     or exists (select from pg_catalog.pg_trigger t
+                 where t.tgrelid = to_regclass('public.queue_jobs') and t.tgname = 'punctual_notification')
+  then
+    return;
+  end if;
+  -- By another spelling than those that are always there.
+  execute $make$create trigger punctual_notification
+    after insert or update of status, scheduled_for on public.queue_jobs for each row
+    when (new.job_type::text = 'send_notification')
+    execute function punctual.notification_job()$make$;
 end
 $$;
 
@@ -819,7 +955,7 @@ end
 $$;
 
 -- Of a table that Punctual has made: users see their own rows, by this column, and change these columns of them.
--- Without a column they see none, as strangers do.
+-- Without a column they see none, as strangers do. Where there are such roles its policies hold at once.
 create or replace function punctual.own_rows(tab text, col text, updates text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -834,6 +970,7 @@ begin
     execute format('create policy "punctual own changes" on public.%I for update using (%2$s) with check (%2$s)', tab, is_own);
   end if;
   for grantee in select r.rolname from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role') loop
+    execute format('alter table public.%I enable row level security', tab);
     execute format('revoke all on public.%I from %I', tab, grantee);
     if grantee = 'service_role' then
       execute format('grant select, insert, update, delete on public.%I to %I', tab, grantee);
@@ -852,8 +989,14 @@ revoke execute on function punctual.default_preferences(), punctual.subscribe_us
                            punctual.deliver_event(uuid, text, jsonb, uuid, timestamptz),
                            punctual.delivery_progress(uuid, text, timestamptz),
                            punctual.sms_status(uuid, text, text, text, int, text), punctual.quiet_hours_of(uuid, text),
-                           punctual.offer_notifications(), punctual.own_rows(text, text, text[])
+                           punctual.offer_notifications(), punctual.own_rows(text, text, text[]),
+                           punctual.notification_job()
   from PUBLIC;
+revoke execute on procedure punctual.offer_notification_jobs() from PUBLIC;
+
+-- Of earlier versions.
+drop function if exists punctual.join_batches(uuid, text, jsonb, uuid[]);
+drop function if exists punctual.insert_deliveries(uuid, text, jsonb, uuid[], uuid[], timestamptz, uuid[]);
 
 -- What a role that may read facts needs beside it, if an earlier version granted it that.
 call punctual.grant_with('punctual.facts_of(uuid[], uuid[], uuid[], text[])', 'punctual.quiet_hours_of(uuid, text)');
@@ -865,6 +1008,7 @@ begin
      and exists (select from punctual.sources s where s.name = 'buildos_deliveries')
   then
     perform punctual.offer_notifications();
+    call punctual.offer_notification_jobs();
   end if;
 end
 $$;

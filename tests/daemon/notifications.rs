@@ -128,6 +128,18 @@ async fn an_event_is_delivered_by_each_channel_and_its_text_is_followed_to_the_e
     )
     .await;
 
+    let (code, shown, said) = world.call(&["why", &event.to_string()]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        shown
+            .matches(" of notification_deliveries: message ")
+            .count(),
+        3,
+        "{shown}"
+    );
+    let none = "of notification_deliveries: no message; it is cancelled: no_address";
+    assert!(shown.contains(none), "{shown}");
+
     // Quiet hours of the type: it waits, as the row says.
     are(&world, of_quiet, "email cancelled no_address, sms pending").await;
     let deferred =

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::ours::{accepted, claim, recorded, store, won};
 use crate::rows::{World, one, run, said, until};
 
+mod own_jobs;
 mod worlds;
 
 /// The app's tables, as its own papers have them.
@@ -686,6 +687,83 @@ async fn two_that_emit_at_once_do_not_exceed_a_limit_together() {
         why.contains("limits or batches") && why.contains("PT422"),
         "{why}"
     );
+}
+
+/// Who emits several types with limits to a user, in another order than somebody else, waits for them at the first.
+#[tokio::test]
+async fn two_that_emit_the_same_types_in_another_order_wait_for_each_other() {
+    let world = world().await;
+    let kinds = ["error.critical", "task.due_soon"];
+    for kind in kinds {
+        subscribe(&world, kind, "in_app_enabled = true, max_per_hour = 1").await;
+    }
+    let other = world.db.client().await;
+    let say = r#"{"body": "down"}"#;
+    run(&world.user, "begin").await;
+    emit(&world.user, kinds[0], say, &at(0)).await;
+    let waits = async {
+        until(
+            &world.unseen,
+            "exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .await;
+        let last = emit(&world.user, kinds[1], say, &at(0)).await;
+        run(&world.user, "commit").await;
+        last
+    };
+    let others = async {
+        run(&other, "begin").await;
+        let first = emit(&other, kinds[1], say, &at(1)).await;
+        emit(&other, kinds[0], say, &at(1)).await;
+        run(&other, "commit").await;
+        first
+    };
+    let (of_other, of_first) = tokio::join!(others, waits);
+    assert_eq!(deliveries(&world, of_first, "status").await, "pending");
+    assert_eq!(deliveries(&world, of_other, "status").await, "cancelled");
+}
+
+/// The grant to a role of users and what restricts it are one.
+#[tokio::test]
+async fn a_table_that_users_may_read_has_row_level_security() {
+    let world = World::new().await;
+    let made = "begin; create role authenticated; create table of_users (user_id uuid);
+                select punctual.own_rows('of_users', 'user_id', '{}')";
+    run(&world.user, made).await;
+    let both =
+        "select relrowsecurity and has_table_privilege('authenticated', 'of_users', 'select')
+                  from pg_class where relname = 'of_users'";
+    assert!(one::<bool>(&world.user, both).await);
+}
+
+#[tokio::test]
+async fn a_line_of_a_digest_has_whole_words_and_whole_links() {
+    let world = world().await;
+    let (fill, link) = ("ten chars ".repeat(10), "https://go.example/l/abcd1234");
+    for (text, expected) in [
+        (format!(" a\n b {link} "), format!("a b {link}")),
+        // The link would be cut: it is there whole, and nothing after it.
+        (
+            format!("{fill}12345 {link} more"),
+            format!("{fill}12345 {link}"),
+        ),
+        // It is too long: it is left out.
+        (
+            format!("{fill}12345 https://a.example/{}", "x".repeat(80)),
+            format!("{fill}12345"),
+        ),
+        (
+            format!("{fill}{fill}"),
+            "ten chars ".repeat(12).trim_end().to_owned(),
+        ),
+        ("y".repeat(200), "y".repeat(120)),
+    ] {
+        let line = world
+            .unseen
+            .query_one("select punctual.digest_line($1)", &[&text])
+            .await;
+        assert_eq!(line.unwrap().get::<_, String>(0), expected);
+    }
 }
 
 #[tokio::test]

@@ -18,5 +18,6 @@ begin
   end if;
   call punctual.offer_links();
   call punctual.offer_jobs();
+  call punctual.offer_notification_jobs();
 end
 $$
