@@ -232,8 +232,8 @@ begin
   end if;
   select s.id, s.status, coalesce(o.base, 0) + case when s.message_type = 'job_lease_end' then 0 else s.attempts end as runs into m
     from punctual.source_rows r
-    join public.scheduled_messages s on s.id = r.message_id
-    left join punctual.job_runs o on o.message_id = s.id
+    join public.scheduled_messages s on s.id = any (array[r.message_id])
+    left join punctual.job_runs o on o.message_id = r.message_id
    where r.source = 'buildos_jobs' and r.key = job::text and not r.taken
      for no key update of s;
   total := coalesce(m.runs, (j ->> 'attempts')::int, 0);

@@ -337,7 +337,7 @@ begin
   batches := array(
     select d.id
       from unnest(users) as u (id)
-      join public.user_notification_preferences p on p.user_id = u.id and p.event_type = kind and p.batch_enabled
+      join public.user_notification_preferences p on p.user_id = any (array[u.id]) and p.event_type = kind and p.batch_enabled
      cross join lateral (
        -- One for each address: an event is in one batch.
        select distinct on (d.channel, d.channel_identifier) d.id from public.notification_deliveries d
@@ -393,7 +393,7 @@ begin
               'text', punctual.short_links(o.id, texts -> o.channel ->> 'body'))) as payload
        from public.notification_deliveries o where o.id = b.id offset 0) n
    cross join lateral punctual.digest_text(kind, n.channel, n.payload -> 'events', n.total, known) t
-   where d.id = b.id;
+   where d.id = any (array[b.id]);
 end
 $$;
 
@@ -467,7 +467,7 @@ begin
          case when v.reason is not null then clock_timestamp() end,
          case when v.reason = 'no_text' then t.fault end
     from unnest(users, subscriptions, emails, numbers, lacks) as s (user_id, subscription_id, email, number, number_lack)
-    join public.user_notification_preferences p on p.user_id = s.user_id and p.event_type = kind
+    join public.user_notification_preferences p on p.user_id = any (array[s.user_id]) and p.event_type = kind
    cross join lateral (
      select 'push' as channel, o.endpoint as address, null as lack
        from punctual_api.push_subscriptions o
@@ -501,7 +501,7 @@ begin
                                          else d.payload end
       from (select o.id, punctual.short_links(o.id, o.body) as body from public.notification_deliveries o
              where o.event_id = event and o.status = 'pending' and o.body ~ 'https?://' offset 0) l
-     where d.event_id = event and d.id = l.id and d.body is distinct from l.body;
+     where d.id = any (array[l.id]) and d.body is distinct from l.body;
   end if;
 end
 $$;
@@ -517,7 +517,7 @@ begin
     where p.id = any (array(
       select l.id
         from unnest(users) as u (id)
-        join public.user_notification_preferences o on o.user_id = u.id and o.event_type = kind
+        join public.user_notification_preferences o on o.user_id = any (array[u.id]) and o.event_type = kind
        cross join lateral (
          select o.id
          union
@@ -679,7 +679,7 @@ begin
   elsif was_open and not is_open then
     update public.notification_deliveries d set scheduled_for = null
      where d.id = delivery and d.status = 'pending' and d.scheduled_for is not null;
-    if exists (select from punctual.source_rows r join public.scheduled_messages m on m.id = r.message_id
+    if exists (select from punctual.source_rows r join public.scheduled_messages m on m.id = any (array[r.message_id])
                 where r.source = 'buildos_deliveries' and r.key = delivery::text
                   and m.status in ('sending', 'sent', 'delivered', 'unconfirmed'))
     then
@@ -786,7 +786,7 @@ begin
     return false;
   end if;
   select m.status into its_status
-    from punctual.source_rows r join public.scheduled_messages m on m.id = r.message_id
+    from punctual.source_rows r join public.scheduled_messages m on m.id = any (array[r.message_id])
    where r.source = 'buildos_deliveries' and r.key = delivery::text;
   if d.status = 'pending' and coalesce(its_status, 'pending') = 'pending' then
     return false;
