@@ -149,9 +149,11 @@ begin
   end if;
   select * into run from punctual.job_runs o where o.message_id = message;
   total := coalesce(run.base, 0) + case when m.message_type = 'job_lease_end' then 0 else m.attempts end;
-  -- What was set back by a person since then runs again, whatever of that was written to the job.
+  -- What was set back by a person since then runs again, whatever of that was written to the job; and a request whose
+  -- outcome is not known may be repeated.
   has_ended := j ->> 'status' in ('completed', 'failed', 'cancelled')
-               and not coalesce(m.requeued_at > (j ->> 'processed_at')::timestamptz, false);
+               and not coalesce(m.requeued_at > (j ->> 'processed_at')::timestamptz, false)
+               and not (j ->> 'status' = 'failed' and coalesce(j ->> 'error_message', '') = 'outcome unknown: do not reset');
   if m.status = 'pending' then
     -- Ended while it was being sent, or set back by a person.
     if has_ended and (m.attempts > 0 or j ->> 'status' = 'completed') then
@@ -179,7 +181,7 @@ begin
       when 'unconfirmed' then jsonb_build_object('status', 'failed', 'error_message', 'outcome unknown: do not reset')
       else jsonb_build_object('status', 'completed', 'completed_at', now, 'started_at', coalesce(j ->> 'started_at', now::text),
                               'error_message', null, 'result', punctual.job_result(run.answer, run.is_whole)) end);
-    delete from punctual.job_runs o where o.message_id = message;
+    delete from punctual.job_runs o where o.message_id = message and m.status <> 'unconfirmed';
   end if;
   return true;
 end
