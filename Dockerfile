@@ -8,6 +8,7 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
+COPY data data
 COPY migrations migrations
 COPY triggers triggers
 COPY src src

@@ -6,7 +6,14 @@ use std::env;
 use std::process::Command;
 
 /// What decides whether the working tree is that of the commit.
-const SOURCES: [&str; 5] = ["src", "migrations", "triggers", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 6] = [
+    "src",
+    "data",
+    "migrations",
+    "triggers",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -226,6 +226,7 @@ impl World {
                 expires: Moment::MAX,
             },
             part: Part::ONLY,
+            closes: Moment::MAX,
             verdict: Ok(ask.id),
         })
     }

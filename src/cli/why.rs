@@ -237,6 +237,9 @@ fn show_attempt(
             late.unwrap_or_default()
         );
     }
+    if let Some(lawful) = &attempt.lawful {
+        let _ = writeln!(text, "  lawful hours  {lawful}");
+    }
     if let Some(finished) = attempt.finished_at {
         let _ = writeln!(text, "  finished      {}", local(finished));
     }

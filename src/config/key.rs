@@ -73,6 +73,8 @@ settings! {
     PLANNER        Plain   "PUNCTUAL_PLANNER"          "planner.enabled";
     PLANNER_LEAD   Plain   "PUNCTUAL_PLANNER_LEAD"     "planner.lead";
     PLANNER_TEMPLATE Plain "PUNCTUAL_PLANNER_TEMPLATE" "planner.template";
+    LAWFUL_HOURS   Plain   "PUNCTUAL_LAWFUL_HOURS"   "lawful.hours";
+    TRANSACTIONAL_TYPES Plain "PUNCTUAL_TRANSACTIONAL_TYPES" "lawful.transactional_types";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     OTHER_NUMBERS  Plain   "PUNCTUAL_OTHER_NUMBERS"  "other_numbers";

@@ -9,6 +9,8 @@ mod capabilities;
 mod database;
 mod error;
 mod key;
+mod lawful;
+mod log;
 mod planner;
 mod provider;
 mod raw;
@@ -32,7 +34,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
-use tracing_subscriber::filter::Targets;
 
 use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
@@ -46,6 +47,8 @@ use crate::store::{AppTables, SourceTable};
 pub use accounts::Account;
 pub use database::{Changes, Database, app_schema, app_tables, database, source_tables};
 pub use error::{ConfigError, Problem};
+pub use lawful::LawfulSettings;
+pub use log::LogSettings;
 pub use planner::{PlannerSettings, planner};
 pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
@@ -104,6 +107,8 @@ pub struct Config {
     pub hours_by_campaign: HoursByCampaign,
     /// The hours of campaigns that have none of their own.
     pub campaign_hours: CampaignDefaults,
+    /// The hours in which the law permits texts.
+    pub lawful: LawfulSettings,
     /// The planner of reminders.
     pub planner: PlannerSettings,
     /// Whether urgent messages ignore quiet hours.
@@ -182,15 +187,6 @@ impl DebugEndpoint {
     }
 }
 
-/// The settings of the log.
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    /// Targets and levels, in the syntax of `RUST_LOG`.
-    pub filter: Targets,
-    /// For people or for machines.
-    pub format: LogFormat,
-}
-
 impl Config {
     /// Reads all settings. The error contains every problem.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
@@ -214,6 +210,7 @@ impl Config {
         let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
         let hours_by_campaign = raw.or(&key::HOURS_BY_CAMPAIGN, "none", values::hours_by_campaign);
         let campaign_hours = values::campaign_defaults(&mut raw, &zone_data);
+        let lawful = LawfulSettings::read(&mut raw, &sources.dir);
         let planner = PlannerSettings::read(&mut raw);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
@@ -224,10 +221,7 @@ impl Config {
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
         let retention = values::retention_of(&mut raw);
         let writer = writer::read(&mut raw);
-        let log = LogSettings {
-            filter: raw.or(&key::LOG, "info", values::log_filter),
-            format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
-        };
+        let log = LogSettings::read(&mut raw);
         match (database, provider) {
             (Some(database), Some((provider, beside))) if raw.problems.is_empty() => Ok(Self {
                 database,
@@ -251,6 +245,7 @@ impl Config {
                 hours_by_type,
                 hours_by_campaign,
                 campaign_hours,
+                lawful,
                 planner,
                 urgent_passes_quiet_hours,
                 limit_source,

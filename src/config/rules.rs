@@ -50,6 +50,23 @@ pub fn campaign_hours(
     }
 }
 
+/// The hours of campaigns as the settings file has them.
+#[derive(Serialize)]
+pub(super) struct Campaign {
+    hours: String,
+    timezone: String,
+}
+
+impl Campaign {
+    pub(super) fn of(config: &Config) -> Self {
+        let own = &config.campaign_hours;
+        Self {
+            hours: own.hours.to_string(),
+            timezone: own.timezone.iana_name().unwrap_or("UTC").to_owned(),
+        }
+    }
+}
+
 impl Config {
     /// The settings of the policy.
     pub fn rules(&self) -> Rules {
@@ -64,6 +81,7 @@ impl Config {
             hours_by_type: self.hours_by_type.clone(),
             hours_by_campaign: self.hours_by_campaign.clone(),
             campaign_hours: self.campaign_hours.clone(),
+            lawful: self.lawful.hours.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
             other_numbers: self.unknown.other_numbers,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::Serialize;
 
+use super::rules::Campaign;
 use super::values::LogFormat;
 use super::{Account, Config, ProviderChoice, StateSetting, writer};
 use crate::message::facts::LimitSource;
@@ -66,6 +67,7 @@ struct Shown<'a> {
     log: String,
     log_format: LogFormat,
     campaign: Campaign,
+    lawful: super::lawful::Shown<'a>,
     planner: super::planner::Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
@@ -84,12 +86,6 @@ struct Shown<'a> {
     source: &'a [SourceTable],
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<&'a AppTables>,
-}
-
-#[derive(Serialize)]
-struct Campaign {
-    hours: String,
-    timezone: String,
 }
 
 #[derive(Serialize)]
@@ -164,7 +160,6 @@ struct Twilio<'a> {
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let campaign_zone = config.campaign_hours.timezone.iana_name();
     let shown = Shown {
         database: config.database.shown(HIDDEN),
         http_addr: config.http.addr.to_string(),
@@ -210,10 +205,8 @@ pub(super) fn to_toml(config: &Config) -> String {
         job_urls: (!config.job_urls.is_empty()).then(|| config.job_urls.to_string()),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
-        campaign: Campaign {
-            hours: config.campaign_hours.hours.to_string(),
-            timezone: campaign_zone.unwrap_or("UTC").to_owned(),
-        },
+        campaign: Campaign::of(config),
+        lawful: config.lawful.shown(),
         planner: config.planner.shown(),
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),

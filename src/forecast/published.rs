@@ -13,7 +13,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{
     Capabilities, Channel, InDoubt, LaneKey, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
 };
-use crate::policy::{Rules, Unknown, Validate, Zones};
+use crate::policy::{LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
 
 mod feed;
 
@@ -158,6 +158,9 @@ pub struct PublishedRules {
     pub hours_by_type: String,
     /// As in the settings; `None`: of a version that knows no hours of campaigns.
     pub hours_by_campaign: Option<String>,
+    /// The rules of lawful hours; `None`: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lawful: Option<PublishedLawful>,
     /// As in the settings.
     pub urgent_passes_quiet_hours: bool,
     /// Whether the app's own count of the day counts too.
@@ -266,6 +269,7 @@ impl PublishedRules {
             business_hours: rules.business_hours.as_ref().map(ToString::to_string),
             hours_by_type: rules.hours_by_type.to_string(),
             hours_by_campaign: Some(rules.hours_by_campaign.to_string()),
+            lawful: rules.lawful.as_ref().map(LawfulHours::published),
             urgent_passes_quiet_hours: rules.urgent_passes_quiet_hours,
             app_counts: rules.limit_source == LimitSource::App,
             other_numbers: Some(rules.other_numbers.as_str().to_owned()),
@@ -309,6 +313,10 @@ impl PublishedRules {
             business_hours: hours.transpose().ok()?,
             hours_by_type: self.hours_by_type.parse().ok()?,
             hours_by_campaign: by_campaign.transpose().ok()?.unwrap_or_default(),
+            lawful: match &self.lawful {
+                Some(lawful) => Some(LawfulHours::read(lawful)?),
+                None => None,
+            },
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: if self.app_counts {
                 LimitSource::App

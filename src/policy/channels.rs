@@ -16,6 +16,8 @@ pub enum Rule {
     QuietHours,
     /// The installation's business hours.
     BusinessHours,
+    /// The hours in which the law permits texts.
+    LawfulHours,
     /// A reply STOP.
     Stop,
     /// `opted_out` in the recipient's preferences.
@@ -34,12 +36,13 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SendBefore,
         Self::Lateness,
         Self::Event,
         Self::QuietHours,
         Self::BusinessHours,
+        Self::LawfulHours,
         Self::Stop,
         Self::OptOut,
         Self::Verified,
@@ -56,7 +59,8 @@ impl Rule {
             Self::Lateness | Self::Event | Self::QuietHours | Self::BusinessHours | Self::Parts => {
                 channel.reaches_person()
             }
-            Self::Stop
+            Self::LawfulHours
+            | Self::Stop
             | Self::OptOut
             | Self::Verified
             | Self::Switch

@@ -4,6 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::Lawful;
 use crate::message::facts::Priority;
 use crate::message::{
     Address, AttemptToken, Channel, LaneKey, MessageId, Moment, Part, Sender, WebUrl,
@@ -43,6 +44,8 @@ pub struct MessageContext {
     pub html: Option<String>,
     /// The row's `priority`.
     pub priority: Priority,
+    /// See [`Cleared::lawful`].
+    pub lawful: Option<Lawful>,
 }
 
 /// Without the HTML, which has the text.
@@ -114,6 +117,10 @@ impl Cleared {
     /// same text. Empty: there is nothing to keep.
     pub fn texts(&self) -> &[String] {
         &self.texts
+    }
+    /// What the law permits it by, and until when; `None`: the installation has chosen no rules about it.
+    pub fn lawful(&self) -> Option<&Lawful> {
+        self.about.lawful.as_ref()
     }
     /// What it is about.
     pub const fn about(&self) -> &MessageContext {

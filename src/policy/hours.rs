@@ -1,4 +1,4 @@
-//! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
+//! Whether quiet hours, business hours and the law permit sending at a time, and if not, from when on they do.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
+use super::lawful::{self, LawfulLimit};
 use super::zones::{self, Chosen};
 use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet};
 use crate::message::facts::{Priority, QuietHours};
@@ -15,7 +16,7 @@ use crate::message::{Claim, Facts, Moment};
 /// [`AHEAD_MAX_S`].
 const ROUNDS_MAX: usize = 64;
 
-/// How far ahead a time is searched: both rules repeat weekly, so after a week and a day there is none.
+/// How far ahead a time is searched: hours repeat weekly, and a holiday closes one day more.
 const AHEAD_MAX_S: u64 = 8 * 24 * 3600;
 
 /// The result.
@@ -25,7 +26,7 @@ pub(super) enum Hour {
     Open,
     /// Not before `until`.
     Closed { until: Moment, reason: Reason },
-    /// No time satisfies both rules.
+    /// No time satisfies all rules.
     Never { reason: Reason },
 }
 
@@ -103,30 +104,27 @@ fn quiet_hours(facts: &Facts, rules: &Rules) -> Vec<(QuietHours, Chosen)> {
     both.filter(|(hours, _)| hours.start != hours.end).collect()
 }
 
-/// The earliest time at or after `at` that satisfies all rules.
-pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
-    let facts = &claim.facts;
-    let channel = claim.lane.channel();
-    let passes = facts.priority == Priority::Urgent && rules.urgent_passes_quiet_hours;
-    let quiet = if !passes && Rule::QuietHours.holds(channel) {
-        quiet_hours(facts, rules)
-    } else {
-        Vec::new()
-    };
-    let Ok(business) = business_hours(claim, rules) else {
-        let reason = Reason::new(ReasonKind::BusinessHours, UNREADABLE);
-        return Hour::Never { reason };
-    };
+/// One rule that closes some hours.
+enum Limit<'a> {
+    Quiet(QuietHours, Chosen),
+    Business(Hours<'a>),
+    Lawful(LawfulLimit<'a>),
+}
 
-    let mut reasons: Vec<Reason> = Vec::new();
-    let mut until = at;
-    let none = |reasons: &[Reason]| Hour::Never {
-        reason: joined("no hour to send at within 8 days: ", reasons),
-    };
-    for _ in 0..ROUNDS_MAX {
-        let before = until;
-        for (hours, chosen) in &quiet {
-            let why = || {
+impl Limit<'_> {
+    /// The earliest time at or after `from` that it permits.
+    fn next_open(&self, from: Moment) -> Option<Moment> {
+        match self {
+            Self::Quiet(hours, chosen) => quiet::end(hours, &chosen.zone, from),
+            Self::Business(hours) => hours.next_open(from),
+            Self::Lawful(limit) => limit.next_open(from),
+        }
+    }
+
+    /// Why it permits nothing at `at`.
+    fn reason(&self, at: Moment) -> Reason {
+        match self {
+            Self::Quiet(hours, chosen) => {
                 let description = quiet::describe(hours, &chosen.zone);
                 let warnings: Vec<_> = chosen.warnings.iter().map(ToString::to_string).collect();
                 let text = if warnings.is_empty() {
@@ -135,17 +133,55 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
                     format!("{description} ({})", warnings.join(", "))
                 };
                 Reason::new(ReasonKind::QuietHours, text)
-            };
-            match quiet::end(hours, &chosen.zone, until) {
-                Some(end) => note(&mut until, end, &mut reasons, why),
-                None => return none(&[why()]),
             }
+            Self::Business(hours) => {
+                Reason::new(ReasonKind::BusinessHours, format!("outside of {hours}"))
+            }
+            Self::Lawful(limit) => limit.reason(at),
         }
-        if let Some(hours) = &business {
-            let why = || Reason::new(ReasonKind::BusinessHours, format!("outside of {hours}"));
-            match hours.next_open(until) {
-                Some(open) => note(&mut until, open, &mut reasons, why),
-                None => return none(&[why()]),
+    }
+}
+
+/// All that limit the hours of a message: at a later part only the law.
+fn limits<'a>(claim: &Claim, rules: &'a Rules) -> Result<Vec<Limit<'a>>, UnreadableHours> {
+    let facts = &claim.facts;
+    let passes = facts.priority == Priority::Urgent && rules.urgent_passes_quiet_hours;
+    let mut limits = Vec::new();
+    if claim.part.before == 0 {
+        if !passes && Rule::QuietHours.holds(claim.lane.channel()) {
+            let quiet = quiet_hours(facts, rules).into_iter();
+            limits.extend(quiet.map(|(hours, chosen)| Limit::Quiet(hours, chosen)));
+        }
+        limits.extend(business_hours(claim, rules)?.map(Limit::Business));
+    }
+    limits.extend(lawful::limits(claim, rules).into_iter().map(Limit::Lawful));
+    Ok(limits)
+}
+
+/// The earliest time at or after `at` that satisfies all rules.
+pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
+    let Ok(limits) = limits(claim, rules) else {
+        let reason = Reason::new(ReasonKind::BusinessHours, UNREADABLE);
+        return Hour::Never { reason };
+    };
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut until = at;
+    let none = |reasons: &[Reason]| Hour::Never {
+        reason: joined("no hour to send at within 8 days: ", reasons),
+    };
+    for _ in 0..ROUNDS_MAX {
+        let before = until;
+        for limit in &limits {
+            match limit.next_open(until) {
+                Some(open) if open > until => {
+                    let why = limit.reason(until);
+                    if !reasons.contains(&why) {
+                        reasons.push(why);
+                    }
+                    until = open;
+                }
+                Some(_) => {}
+                None => return none(&[limit.reason(until)]),
             }
         }
         if until == before {
@@ -169,15 +205,4 @@ fn joined(intro: &str, reasons: &[Reason]) -> Reason {
         .first()
         .map_or(ReasonKind::BusinessHours, |first| first.kind);
     Reason::new(kind, format!("{intro}{}", texts.join(", ")))
-}
-
-/// Moves the time to `next` and notes the reason once.
-fn note(until: &mut Moment, next: Moment, reasons: &mut Vec<Reason>, why: impl FnOnce() -> Reason) {
-    if next > *until {
-        let why = why();
-        if !reasons.contains(&why) {
-            reasons.push(why);
-        }
-        *until = next;
-    }
 }

@@ -24,6 +24,7 @@ mod event_vars;
 mod expiry;
 mod hours;
 mod jobs;
+mod lawful;
 mod open_hours;
 mod own_hours;
 mod quiet;
@@ -46,6 +47,7 @@ pub use days::{LocalDay, local_day, local_days};
 pub use event_vars::with_event;
 pub use expiry::too_late;
 pub use hours::{Hours, UnreadableHours, business_hours, opens};
+pub use lawful::{Kind, Lawful, LawfulHours, PublishedLawful, RuleSetError};
 pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
 pub use quiet::is_quiet;
 pub use quota::judge_all;
@@ -81,6 +83,8 @@ pub struct Rules {
     pub hours_by_campaign: HoursByCampaign,
     /// The hours of campaigns that have none of their own, for people: no message is judged by them.
     pub campaign_hours: CampaignDefaults,
+    /// The hours in which the law permits texts; `None`: the owner has chosen no rules.
+    pub lawful: Option<LawfulHours>,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -121,6 +125,7 @@ impl Default for Rules {
             hours_by_type: HoursByType::default(),
             hours_by_campaign: HoursByCampaign::default(),
             campaign_hours: CampaignDefaults::default(),
+            lawful: None,
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
             other_numbers: Unknown::Send,
@@ -179,7 +184,7 @@ pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
 
 /// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `providers`: at its due
 /// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`]. Of a message of several parts the
-/// first is judged by all of them; a later one by consent, its event, and what the row itself sets as its end.
+/// first is judged by all of them; a later one by consent, its event, what the row itself sets as its end, and the law.
 pub fn judge(
     claim: &Claim,
     rules: &Rules,
@@ -204,9 +209,7 @@ pub fn judge(
     if let Some(reason) = unknown::number(claim, rules).or_else(|| unknown::event(claim, rules)) {
         return Verdict::Cancel { reason };
     }
-    if claim.part.before == 0
-        && let Some(verdict) = once(claim, rules, at)
-    {
+    if let Some(verdict) = hours_and_quota(claim, rules, at) {
         return verdict;
     }
     match content(claim, rules, providers, at) {
@@ -229,20 +232,21 @@ pub fn judge(
                 media: text.media,
                 html: text.html,
                 priority: claim.facts.priority,
+                lawful: lawful::permitted(claim, rules, at),
             }),
         }),
         Err(reason) => Verdict::Reject { reason },
     }
 }
 
-/// What is judged once a message, at its first part.
-fn once(claim: &Claim, rules: &Rules, at: Moment) -> Option<Verdict> {
+/// Hours of all kinds, and the quota. Only the law is about each part; the rest is judged at the first.
+fn hours_and_quota(claim: &Claim, rules: &Rules, at: Moment) -> Option<Verdict> {
     match hours::at(claim, rules, at) {
         hours::Hour::Open => {}
         hours::Hour::Closed { until, reason } => return Some(deferral(claim, until, reason)),
         hours::Hour::Never { reason } => return Some(Verdict::Cancel { reason }),
     }
-    let is_over = matches!(claim.facts.limit, Limit::Over { .. });
+    let is_over = claim.part.before == 0 && matches!(claim.facts.limit, Limit::Over { .. });
     (is_over && Rule::DailyLimit.holds(claim.lane.channel())).then(|| Verdict::Cancel {
         reason: Reason::new(ReasonKind::DailyLimit, OVER_LIMIT),
     })

@@ -47,6 +47,8 @@ pub enum ReasonKind {
     QuietHours,
     /// The installation's business hours.
     BusinessHours,
+    /// The law of where its number is from.
+    LawfulHours,
     /// The user's daily limit.
     DailyLimit,
     /// Its channel is not supported, or no provider is configured for it.
@@ -67,7 +69,7 @@ pub enum ReasonKind {
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -77,6 +79,7 @@ impl ReasonKind {
         Self::EventDeleted,
         Self::QuietHours,
         Self::BusinessHours,
+        Self::LawfulHours,
         Self::DailyLimit,
         Self::Channel,
         Self::Media,
@@ -99,6 +102,7 @@ impl ReasonKind {
             Self::EventDeleted => "event_deleted",
             Self::QuietHours => "quiet_hours",
             Self::BusinessHours => "business_hours",
+            Self::LawfulHours => "lawful_hours",
             Self::DailyLimit => "daily_limit",
             Self::Channel => "channel",
             Self::Media => "media",

@@ -86,6 +86,21 @@ const SHOWN_CHARS: usize = 40;
 /// The recipient's zone: the row's, else that of the preferences, else that of the app's table of users, else the
 /// installation's. Values that are not zones are skipped.
 pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
+    match said(facts, rules) {
+        (Some(zone), warnings) => Chosen { zone, warnings },
+        (None, warnings) => {
+            let zone = rules.timezone.clone();
+            Chosen { zone, warnings }
+        }
+    }
+}
+
+/// The recipient's zone as far as it is said of them: not the installation's.
+pub(super) fn known_zone(facts: &Facts, rules: &Rules) -> Option<TimeZone> {
+    said(facts, rules).0
+}
+
+fn said(facts: &Facts, rules: &Rules) -> (Option<TimeZone>, Vec<ZoneWarning>) {
     let of_user = facts.preferences.as_ref().and_then(|p| p.timezone.as_ref());
     let said = [
         ("timezone", facts.timezone.as_ref()),
@@ -98,13 +113,12 @@ pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
             continue;
         };
         if let Some(zone) = rules.zones.get(name) {
-            return Chosen { zone, warnings };
+            return (Some(zone), warnings);
         }
         let name = name.chars().take(SHOWN_CHARS).collect();
         warnings.push(ZoneWarning { whose, name });
     }
-    let zone = rules.timezone.clone();
-    Chosen { zone, warnings }
+    (None, warnings)
 }
 
 /// The zone of the quiet hours for a type of messages: their own, else the recipient's.

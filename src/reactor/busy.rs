@@ -27,6 +27,8 @@ pub(super) struct Busy<P> {
     pub(super) tries: Option<AttemptBudget>,
     /// Which text of its message, once the claim was won.
     pub(super) part: Part,
+    /// No request at or after this, once the claim was won.
+    pub(super) closes: Moment,
     /// Its sender and recipient, once the claim was won.
     pub(super) parties: Parties,
     /// How often in a row its row was locked by another transaction, before this claim.
@@ -59,6 +61,7 @@ impl<P> Busy<P> {
             ready_at: timer.due,
             tries: None,
             part: Part::ONLY,
+            closes: Moment::MAX,
             parties: Parties::NONE,
             lock_misses: timer.lock_misses,
             attempts: timer.attempts,

@@ -249,7 +249,7 @@ impl<P: Clone> Reactor<P> {
         self.lanes.note(lane, Load::joined);
         busy.due = judged.due;
         busy.wanted_at = judged.late_from();
-        busy.parties = judged.parties;
+        (busy.parties, busy.closes) = (judged.parties, judged.closes);
         busy.route = judged.route;
         busy.ready_at = now.db;
         busy.tries = Some(judged.tries);

@@ -35,6 +35,8 @@ pub struct JudgedClaim<P> {
     pub tries: AttemptBudget,
     /// Which text of its message.
     pub part: Part,
+    /// No request at or after this: what permits it ends then.
+    pub closes: Moment,
     /// Send it, or why not.
     pub verdict: Result<P, Settlement>,
 }
@@ -45,6 +47,10 @@ impl JudgedClaim<Arc<Cleared>> {
         let part = match &verdict {
             Verdict::Send(cleared) => cleared.part(),
             _ => claim.part,
+        };
+        let closes = match &verdict {
+            Verdict::Send(cleared) => cleared.lawful().map_or(Moment::MAX, |by| by.closes),
+            _ => Moment::MAX,
         };
         let verdict = match verdict {
             Verdict::Send(cleared) => Ok(Arc::new(cleared)),
@@ -70,6 +76,7 @@ impl JudgedClaim<Arc<Cleared>> {
                 expires: policy::expires(claim, rules),
             },
             part,
+            closes,
             verdict,
         }
     }

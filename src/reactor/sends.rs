@@ -17,6 +17,9 @@ use crate::settle::{Next, SendResult, Settlement, Wait};
 pub const BEGUN_TOO_LATE: &str =
     "the lease, or the latest read of the pauses, was too old to begin the request";
 
+/// The same: the policy judges it again, and defers it.
+const HOURS_ENDED: &str = "the lawful hours ended before there was a free permit";
+
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
     fn may_start(&self, now: Now) -> bool {
@@ -77,6 +80,10 @@ impl<P: Clone> Reactor<P> {
             self.release_as(id, settlement, now);
             return;
         }
+        if now.db >= busy.closes {
+            self.release(id, HOURS_ENDED, now);
+            return;
+        }
         if now.up > start_before {
             self.release(id, "the lease ran out before there was a free permit", now);
             return;
@@ -84,6 +91,8 @@ impl<P: Clone> Reactor<P> {
         let start_before = start_before.min(self.pauses.good_until());
         self.pauses
             .no_longer_cleared(*lease_until - self.settings.lease);
+        let closes = now.up + busy.closes.since(now.db);
+        let start_before = start_before.min(closes);
         let slot_until = busy.slot.map(|slot| now.up + slot.until.since(now.db));
         let start_before = slot_until.map_or(start_before, |at| at.min(start_before));
         let payload = payload.clone();

@@ -105,6 +105,24 @@ fn world_refused(n: u128) -> World {
 }
 
 #[test]
+fn what_is_permitted_no_longer_when_there_is_a_permit_is_judged_again() {
+    let closes = at(SECOND * 2);
+    let rows = [
+        Row::due(0, at(SECOND)),
+        Row::due(1, at(SECOND)).closing(closes),
+    ];
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(SECOND * 3));
+    assert_eq!(world.in_flight, [id(0)]);
+    world.answer(id(0), accepted());
+    world.run_until(at(SECOND * 4));
+    assert_eq!((world.starts, world.in_flight.len()), (1, 0));
+    assert_eq!(world.rows[&id(1)].due, closes + MINUTE * 60);
+    world.run_until(closes + MINUTE * 60);
+    assert_eq!(world.in_flight, [id(1)]);
+}
+
+#[test]
 fn while_the_account_is_refused_one_message_probes() {
     let rows = (0..10).map(|i| Row::due(i, at(SECOND)));
     let mut world = World::new(settings(4), rows);

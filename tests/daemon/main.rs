@@ -29,6 +29,7 @@ mod http;
 mod jobs;
 mod journal;
 mod journey;
+mod lawful;
 mod limits;
 mod links;
 mod log;

@@ -179,6 +179,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("attempts.lookup_to", "emptied"),
     ("attempts.lookup_text", "emptied"),
     ("attempts.lookup_from", "the sender"),
+    ("attempts.lawful", "our words: rules, a place and zones"),
     ("attempts.outcome", "our word"),
     ("attempts.provider_sid", "the provider's id"),
     ("attempts.category", "our word"),

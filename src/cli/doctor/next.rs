@@ -91,7 +91,7 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::DailyLimit => "daily limit",
         ReasonKind::TooLate => "too late",
         ReasonKind::EventDeleted => "deleted events",
-        ReasonKind::QuietHours | ReasonKind::BusinessHours => "hours",
+        ReasonKind::QuietHours | ReasonKind::BusinessHours | ReasonKind::LawfulHours => "hours",
         // What a person has cancelled, or answered, needs no finding, nor does a job that ends.
         ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied | ReasonKind::LeaseOver => {
             return None;

@@ -6,6 +6,7 @@ mod campaign;
 mod changes;
 mod http;
 mod in_app;
+mod lawful;
 mod layers;
 mod modem;
 mod planner;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::message::PoolForm;
-use crate::policy::Zones;
+use crate::policy::{LawfulHours, Zones};
 
 #[test]
 fn rules_and_states_are_read_as_they_were_published() {
@@ -15,6 +15,7 @@ fn rules_and_states_are_read_as_they_were_published() {
             .parse()
             .unwrap(),
         timezone: Zones::bundled().get("Europe/Berlin").unwrap(),
+        lawful: Some(LawfulHours::builtin().with_transactional(["invoice".into()])),
         urgent_passes_quiet_hours: true,
         part_separator: None,
         validate: Validate::Refuse,
@@ -42,6 +43,12 @@ fn rules_and_states_are_read_as_they_were_published() {
     assert_eq!(PublishedRules::of(&own, &of_channels), state.rules);
     assert_eq!(own.validate, Validate::Refuse);
     assert_eq!(of_channels, capabilities);
+    // Rules that this program does not have, and those of a file.
+    let mut other = state.rules.clone();
+    if let Some(lawful) = &mut other.lawful {
+        lawful.checked = "2026-01-01".into();
+    }
+    assert!(other.read(&Zones::bundled(), provider).is_none());
     // Of another version: what it does not say has its default, and what it says beside is ignored.
     let other: PublishedState =
         serde_json::from_str(r#"{"lanes": [{"account": "a"}], "more": 1}"#).unwrap();

@@ -52,6 +52,7 @@ fn broken(rule: Rule) -> Option<fn(&mut Claim, &mut Rules)> {
         Rule::BusinessHours => |_, rules| {
             rules.business_hours = Some("mon-sun 10:00-12:00".parse().unwrap());
         },
+        Rule::LawfulHours => |_, rules| rules.lawful = Some(LawfulHours::builtin()),
         Rule::OptOut => |claim, _| prefer(claim, |chosen| chosen.opted_out = true),
         Rule::Verified => |claim, _| prefer(claim, |chosen| chosen.phone_verified = false),
         Rule::Switch => |claim, _| {
@@ -162,6 +163,7 @@ fn the_documentation_has_the_table() {
             Rule::Event => "[calendar event](#calendar-events) deleted or begun",
             Rule::QuietHours => "[quiet hours](#quiet-hours)",
             Rule::BusinessHours => "[business hours](#business-hours)",
+            Rule::LawfulHours => "[lawful hours](lawful-hours.md)",
             Rule::Stop => "[reply STOP](receipts.md#replies-stop-and-start)",
             Rule::OptOut => "[`opted_out`](#consent)",
             Rule::Verified => "[`phone_verified`](#consent)",

@@ -169,6 +169,7 @@ impl Paces {
                     expires: Moment::MAX,
                 },
                 part: Part::ONLY,
+                closes: Moment::MAX,
                 verdict,
             },
             latest: slot + PACE_SLACK,

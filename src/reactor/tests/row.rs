@@ -23,6 +23,8 @@ pub(in crate::reactor) struct Row {
     /// When it was due first.
     pub(super) wanted_at: Moment,
     pub(super) has_begun: bool,
+    /// It is not permitted from here on, for an hour.
+    pub(super) closes: Moment,
     pub(in crate::reactor) part: Part,
     from: &'static str,
     to: u128,
@@ -43,6 +45,7 @@ impl Row {
             max_attempts: 3,
             wanted_at: due,
             has_begun: false,
+            closes: Moment::MAX,
             part: Part::ONLY,
             from: "+15005550006",
             to: n,
@@ -57,6 +60,11 @@ impl Row {
     /// The same to this recipient. All others have one of their own.
     pub(in crate::reactor) fn to(self, to: u128) -> Self {
         Self { to, ..self }
+    }
+
+    /// The same, permitted until then.
+    pub(in crate::reactor) fn closing(self, closes: Moment) -> Self {
+        Self { closes, ..self }
     }
 
     pub(super) fn parties(&self) -> Parties {

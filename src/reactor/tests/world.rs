@@ -13,12 +13,15 @@ use crate::message::{
     AttemptToken, ClaimResponse, LaneKey, MessageId, Moment, Now, Outcome, Routes, RowState,
     Status, Uptime,
 };
+use crate::policy::{Reason, ReasonKind};
 use crate::reactor::{ClaimRequest, Command, Input, JudgedClaim, Reactor, Settings, Upcoming};
 use crate::schedule::LEAD_MAX;
-use crate::settle::{AttemptBudget, Record, SendResult};
+use crate::settle::{AttemptBudget, Record, SendResult, Settlement};
 
 /// Turns of the loop in one stretch of time; more is a loop that does not get on.
 const TURNS_MAX: usize = 10_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 pub(in crate::reactor) fn id(n: u128) -> MessageId {
     MessageId(Uuid::from_u128(n))
@@ -311,7 +314,15 @@ impl World {
                 expires: Moment::MAX,
             },
             part: row.part,
-            verdict: Ok(ask.id),
+            closes: row.closes,
+            verdict: if row.closes > self.now.db {
+                Ok(ask.id)
+            } else {
+                let reason = Reason::new(ReasonKind::LawfulHours, "it is closed");
+                let opens = row.closes + HOUR;
+                row.closes = Moment::MAX;
+                Err(Settlement::deferred(opens, reason))
+            },
         })
     }
 

@@ -19,7 +19,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'attempts', '{SELECT,INSERT}',
         '{started_at,finished_at,outcome,provider_sid,code,category,error,receipt_status,message_status,lookups,
           looked_up_at,lookup_note,next_lookup_at,lookup_to,lookup_from,lookup_text,settled_by,settled_at,
-          quota_returned,body,texts,recovered,lease_until,price,price_unit}'),
+          quota_returned,body,texts,recovered,lease_until,price,price_unit,lawful}'),
        ('punctual', 'receipts', '{SELECT,INSERT}', '{}'), ('punctual', 'notes', '{SELECT,INSERT}', '{}'),
        ('punctual', 'history', '{SELECT}', '{}'), ('punctual', 'operator_history', '{SELECT}', '{}'),
        ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),

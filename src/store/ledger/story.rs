@@ -134,6 +134,8 @@ pub struct StoryAttempt {
     /// Who or what settled an uncertain outcome without proof.
     pub settled_by: Option<String>,
     pub settled_at: Option<Moment>,
+    /// What the law permitted its request by, where the installation has rules of lawful hours.
+    pub lawful: Option<String>,
 }
 
 /// One report of the provider's.

@@ -80,6 +80,7 @@ impl Store {
             &c.part,
             &c.parts,
             &c.gap,
+            &c.lawful,
         ];
         if std::ptr::eq(sql, RECORD_LOST) {
             params.push(&self.instance.0);
@@ -137,6 +138,7 @@ struct Columns<'a> {
     part: Vec<i16>,
     parts: Vec<i16>,
     gap: Vec<Option<i64>>,
+    lawful: Vec<Option<&'a str>>,
     account: Vec<Option<&'a str>>,
 }
 
@@ -161,6 +163,8 @@ impl<'a> Columns<'a> {
             .push(sent.and_then(|sent| Some(sent.from()?.as_str())));
         self.to.push(sent.map(|sent| sent.to().as_str()));
         self.account.push(sent.map(|sent| sent.lane().account()));
+        self.lawful
+            .push(sent.and_then(|sent| Some(sent.lawful()?.by.as_str())));
         self.version.push(versions.get(&record.id).copied());
         let (part, id) = (record.part, record.id);
         self.part.push(part.before);

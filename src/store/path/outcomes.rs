@@ -186,6 +186,7 @@ async fn record_settled(
                 &c.lookup_from,
                 &c.lookup_text,
                 &c.body,
+                &c.lawful,
             ],
         )
         .await
@@ -236,6 +237,7 @@ struct Columns<'a> {
     lookup_text: Vec<Option<Vec<u8>>>,
     until: Vec<Option<PgTimestamp>>,
     body: Vec<Option<&'a str>>,
+    lawful: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -265,5 +267,8 @@ impl<'a> Columns<'a> {
             .push(sought.map(|sent| TextKey::of(sent.body()).0.to_vec()));
         self.until.push(settled.until().map(PgTimestamp));
         self.body.push(body(record));
+        let begun = record.payload.as_ref().filter(|_| record.started.is_some());
+        self.lawful
+            .push(begun.and_then(|sent| Some(sent.lawful()?.by.as_str())));
     }
 }

@@ -59,6 +59,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261206140001_more_facts",
     "20261206140002_shown_counts",
     "20261206140003_own_words",
+    "20261207140000_lawful_hours",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

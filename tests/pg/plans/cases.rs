@@ -80,19 +80,19 @@ pub(super) const DAEMON: &[Case] = &[
         "path/record_accepted",
         20,
         135,
-        "plans.ids('sending'), plans.tokens('sending'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint)",
+        "plans.ids('sending'), plans.tokens('sending'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.same('x'::text)",
     ),
     case(
         "path/record_lost",
         20,
         175,
-        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.id('instance', 2), plans.same('default'::text)",
+        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.same('x'::text), plans.id('instance', 2), plans.same('default'::text)",
     ),
     case(
         "path/record_settled",
         20,
         85,
-        "plans.ids('sending'), plans.tokens('sending'), plans.same('unconfirmed'::text), plans.same('unknown'::text), plans.same(1), plans.same('x'::text), plans.same('x'::text), plans.same(null::bigint), plans.same(true), plans.same(now()), plans.same(now()), plans.same(null::timestamptz), 1000, plans.numbers(), plans.numbers(), plans.same('\\x00'::bytea), plans.texts('text')",
+        "plans.ids('sending'), plans.tokens('sending'), plans.same('unconfirmed'::text), plans.same('unknown'::text), plans.same(1), plans.same('x'::text), plans.same('x'::text), plans.same(null::bigint), plans.same(true), plans.same(now()), plans.same(now()), plans.same(null::timestamptz), 1000, plans.numbers(), plans.numbers(), plans.same('\\x00'::bytea), plans.texts('text'), plans.same('x'::text)",
     ),
     case(
         "path/keep_texts",

@@ -166,6 +166,7 @@ mod tests {
             next_ask_at,
             settled_by: None,
             settled_at: None,
+            lawful: None,
         }
     }
 

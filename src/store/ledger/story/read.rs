@@ -123,6 +123,7 @@ pub(super) fn attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> 
         next_ask_at: maybe_at(row, "next_lookup_at")?,
         settled_by: row.try_get("settled_by")?,
         settled_at: maybe_at(row, "settled_at")?,
+        lawful: row.try_get("lawful")?,
     })
 }
 

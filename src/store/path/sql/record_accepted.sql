@@ -12,7 +12,7 @@
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
--- $12 of how many  $13 from its acceptance to the next part (us)
+-- $12 of how many  $13 from its acceptance to the next part (us)  $14 what the law permitted it by
 with free as materialized (
   select ask.*, m.row_body, m.template_id, at.part >= m.parts_done as is_next, at.part + 1 as accepted,
          at.is_last, case when at.is_last then 'sent' when m.status in ('failed', 'cancelled') then m.status
@@ -25,9 +25,9 @@ with free as materialized (
                      where o.provider_sid = ask.sid and o.token <> ask.token) as twice
     from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                                $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[], $12::smallint[],
-                               $13::bigint[])
+                               $13::bigint[], $14::text[])
                      as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version,
-                           part, parts, gap_us)
+                           part, parts, gap_us, lawful)
            order by a.id) ask
    cross join lateral (
      select m.status, m.parts_done, m.parts_total, m.body as row_body,
@@ -47,7 +47,7 @@ with free as materialized (
          started_at = free.started_at, finished_at = free.finished_at,
          code = null, category = null, lookups = 0,
          next_lookup_at = case when not free.twice then free.ended_at + $6::bigint * interval '1 millisecond' end,
-         lookup_to = null, lookup_from = null, lookup_text = null,
+         lookup_to = null, lookup_from = null, lookup_text = null, lawful = coalesce(free.lawful, a.lawful),
          body = coalesce(nullif(free.body, free.row_body), a.body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end
     from free
@@ -55,7 +55,7 @@ with free as materialized (
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = free.started_at, finished_at = free.finished_at,
+     set started_at = free.started_at, finished_at = free.finished_at, lawful = coalesce(free.lawful, a.lawful),
          body = coalesce(nullif(free.body, free.row_body), a.body)
     from free
    where free.stood = 'accepted' and free.begun is null

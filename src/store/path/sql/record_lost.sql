@@ -11,7 +11,8 @@
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
--- $12 of how many  $13 from its acceptance to the next part (us)  $14 the instance  $15 the account
+-- $12 of how many  $13 from its acceptance to the next part (us)  $14 what the law permitted it by
+-- $15 the instance  $16 the account
 with named as materialized (
   select ask.*, m.*, coalesce(ask.finished_at, clock_timestamp()) as ended_at,
          case when ask.part + 1 >= m.total then 'sent'
@@ -27,9 +28,9 @@ with named as materialized (
     from (select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
             from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                                        $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[],
-                                       $12::smallint[], $13::bigint[], $15::text[])
+                                       $12::smallint[], $13::bigint[], $14::text[], $16::text[])
                         as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version, part,
-                              parts, gap_us, account)
+                              parts, gap_us, lawful, account)
                    order by a.id) ask
             left join lateral (select true as is_there from punctual.attempts a where a.token = ask.token) a on true
             left join lateral (select true as is_there from public.scheduled_messages m where m.id = ask.id) m on true
@@ -47,30 +48,32 @@ with named as materialized (
          started_at = named.started_at, finished_at = named.finished_at, code = null, category = null, lookups = 0,
          next_lookup_at = case when not named.twice then named.ended_at + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body),
+         lawful = coalesce(named.lawful, a.lawful),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
    where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome is distinct from 'accepted'
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body)
+     set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body),
+         lawful = coalesce(named.lawful, a.lawful)
     from named
    where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome = 'accepted' and a.started_at is null
 ), recovered as (
   insert into punctual.attempts as a
          (token, message_id, number, part, instance, claimed_at, lease_until, started_at, finished_at,
-          outcome, provider_sid, next_lookup_at, body, error, account, recovered)
+          outcome, provider_sid, next_lookup_at, body, error, account, recovered, lawful)
   select named.token, named.id,
          coalesce((select max(o.number) from punctual.attempts o where o.message_id = named.id), 0)
            + row_number() over (partition by named.id order by named.started_at, named.token), named.part,
-         $14::uuid, coalesce(named.started_at, named.ended_at), named.ended_at, named.started_at, named.finished_at,
+         $15::uuid, coalesce(named.started_at, named.ended_at), named.ended_at, named.started_at, named.finished_at,
          'accepted', case when not named.twice then named.sid end,
          -- Where the row is gone, a response moves nothing.
          case when not named.twice and named.has_row then named.ended_at + $6::bigint * interval '1 millisecond' end,
          coalesce(nullif(named.body, named.row_body), named.kept),
          case when named.twice then 'the provider gave this sid to another attempt as well'
               else 'the database had lost this attempt; its proof was kept elsewhere' end,
-         named.account, true
+         named.account, true, named.lawful
     from named where not named.has_attempt and not named.known
   on conflict do nothing
   returning a.token, doubled!(a) as doubled

@@ -11,13 +11,13 @@
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
 -- $13 when an uncertain outcome is first looked up (ms); $14 to whom, $15 from whom and
 -- $16 with what text, by its SHA-256, that was sent, where it is known
--- $17 the text as it was sent or was to be
+-- $17 the text as it was sent or was to be  $18 what the law permitted it by
 with ask as materialized (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
-                       $12::timestamptz[], $14::text[], $15::text[], $16::bytea[], $17::text[])
+                       $12::timestamptz[], $14::text[], $15::text[], $16::bytea[], $17::text[], $18::text[])
              as a (id, token, status, outcome, code, category, reason, pause_us, counts,
-                   started_at, finished_at, deferred_until, lookup_to, lookup_from, lookup_text, body)
+                   started_at, finished_at, deferred_until, lookup_to, lookup_from, lookup_text, body, lawful)
    order by a.id
 ), done as materialized (
   select ask.*, m.is_sending, m.body as row_body, m.lookup_to as row_to, m.lookup_from as row_from,
@@ -49,7 +49,7 @@ with ask as materialized (
          lookup_text = case when done.row_text is not null
                          then coalesce(done.lookup_text, text_key!(a), done.row_text) end,
          -- Only what was rendered: the row has the rest.
-         body = coalesce(nullif(done.body, done.row_body), a.body),
+         body = coalesce(nullif(done.body, done.row_body), a.body), lawful = done.lawful,
          -- What may have been sent keeps its quota of the user's day.
          quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done

@@ -1,0 +1,104 @@
+//! Where a phone number is from, as far as its first digits show.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// One line a prefix: the prefix, the place, its time zones. What is behind `#` is for people.
+const DATA: &str = include_str!("../../../data/number-places.txt");
+
+/// The longest prefix: a country code and an area code.
+const PREFIX_MAX: usize = 4;
+
+/// A country, or a state of one, and its time zones.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// As ISO 3166 has it: `FR`, `US-FL`.
+    pub(super) name: &'static str,
+    /// The names of the zones; all of them if the number does not show which.
+    pub(super) zones: Vec<&'static str>,
+}
+
+static PLACES: LazyLock<HashMap<&'static str, Place>> = LazyLock::new(|| {
+    let lines = DATA.lines().filter(|line| !line.starts_with('#'));
+    let place = |line: &'static str| {
+        let mut words = line.split(' ');
+        let (prefix, name, zones) = (words.next()?, words.next()?, words.next()?);
+        let zones = zones.split(',').collect();
+        Some((prefix, Place { name, zones }))
+    };
+    lines.filter_map(place).collect()
+});
+
+/// Where a number is from: by the longest prefix that is known. `None`: nothing is known of it.
+pub(super) fn of(number: &str) -> Option<&'static Place> {
+    let digits = number.trim().strip_prefix('+')?;
+    (1..=PREFIX_MAX)
+        .rev()
+        .find_map(|n| PLACES.get(digits.get(..n)?))
+}
+
+/// Whether a rule for `scope` holds in `place`: it is the same, or the country of it.
+pub(super) fn is_in(place: &str, scope: &str) -> bool {
+    place == scope || place.split_once('-').is_some_and(|(of, _)| of == scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Zones;
+
+    #[test]
+    fn the_data_is_whole_and_its_zones_exist() {
+        let zones = Zones::bundled();
+        let lines = DATA.lines().filter(|line| !line.starts_with('#'));
+        assert_eq!(lines.clone().count(), PLACES.len());
+        for line in lines {
+            assert_eq!(line.split(' ').count(), 3, "{line}");
+        }
+        for (prefix, place) in PLACES.iter() {
+            assert!(prefix.len() <= PREFIX_MAX && prefix.parse::<u16>().is_ok());
+            assert!(place.name.len() == 2 || place.name[2..].starts_with('-'));
+            for zone in &place.zones {
+                assert!(zones.get(zone).is_some(), "{prefix} {zone}");
+            }
+        }
+        let states: std::collections::BTreeSet<_> = PLACES
+            .values()
+            .filter(|place| is_in(place.name, "US"))
+            .map(|place| place.name)
+            .collect();
+        // The states, the District of Columbia, and an area code that is not known.
+        assert_eq!(states.len(), 52);
+    }
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        for (number, name, zones) in [
+            ("+12125550101", "US-NY", "America/New_York"),
+            (
+                " +18505550101\n",
+                "US-FL",
+                "America/Chicago America/New_York",
+            ),
+            ("+14045550101", "US-GA", "America/New_York"),
+            ("+16895550101", "US-FL", "America/New_York"),
+            ("+14165550101", "CA-ON", "America/Toronto"),
+            ("+17875550101", "PR", "America/Puerto_Rico"),
+            ("+33612345678", "FR", "Europe/Paris"),
+            ("+77012345678", "KZ", "Asia/Almaty Asia/Aqtobe"),
+        ] {
+            let place = of(number).unwrap();
+            assert_eq!(
+                (place.name, place.zones.join(" ")),
+                (name, zones.into()),
+                "{number}"
+            );
+        }
+        // An area code of no place is of the country, with all its zones.
+        assert_eq!(of("+15555550101").unwrap().name, "US");
+        assert!(of("+15555550101").unwrap().zones.len() > 5);
+        for nowhere in ["+999123", "12125550101", "", "+", "ada@example.com", "+٣٣"] {
+            assert!(of(nowhere).is_none(), "{nowhere}");
+        }
+    }
+}
