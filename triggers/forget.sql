@@ -21,6 +21,37 @@ $$;
 
 revoke execute on function punctual.forget_replies(text[], boolean) from PUBLIC;
 
+-- Replaces a number by a hash, by which its opt-outs are obeyed and its consents are found. It is no change of either.
+create or replace function punctual.forget_opt_outs(whom text, recipient text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  forgetting constant text := current_setting('punctual.forgetting', true);
+  -- As the log of consents has it.
+  named constant text := punctual.consent_key(case when whom ~ '^[0-9]+$' then '+' || whom else recipient end);
+begin
+  if not exists (select from punctual.suppressions s where punctual.bare_address(s.their_number) = whom)
+     and not exists (select from punctual.consents c where c.recipient = named) then
+    return;
+  end if;
+  insert into punctual.number_key (key)
+  values (sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')))
+  on conflict do nothing;
+  perform set_config('punctual.forgetting', 'on', true);
+  update punctual.consents c
+     set recipient = forgotten_number!(r), user_id = null
+    from (select named as their_number) r
+   where c.recipient = r.their_number;
+  insert into punctual.suppressions (our_number, their_number, reason, created_at)
+  select s.our_number, forgotten_number!(s), s.reason, s.created_at
+    from punctual.suppressions s where punctual.bare_address(s.their_number) = whom
+  on conflict do nothing;
+  delete from punctual.suppressions s where punctual.bare_address(s.their_number) = whom;
+  perform set_config('punctual.forgetting', coalesce(forgetting, ''), true);
+end
+$$;
+
+revoke execute on function punctual.forget_opt_outs(text, text) from PUBLIC;
+
 -- Erases every message to this recipient that has ended, also those whose row was deleted, as far as it is known whom
 -- these were for. Returns how many; and those that are kept, because they may still be sent or may have been. If none
 -- is, the recipient's opt-outs are obeyed by a hash from then on; how many that are. With `app_tables` rows of the
@@ -92,15 +123,8 @@ begin
         where array[punctual.bare_address(b.old ->> 'to_number'), punctual.bare_address(b.new ->> 'to_number')] && whoms);
 
   -- While a message to it is kept, its number is known anyway.
-  if kept = '{}' and exists (select from punctual.suppressions s where punctual.bare_address(s.their_number) = whom) then
-    insert into punctual.number_key (key)
-    values (sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')))
-    on conflict do nothing;
-    insert into punctual.suppressions (our_number, their_number, reason, created_at)
-    select s.our_number, forgotten_number!(s), s.reason, s.created_at
-      from punctual.suppressions s where punctual.bare_address(s.their_number) = whom
-    on conflict do nothing;
-    delete from punctual.suppressions s where punctual.bare_address(s.their_number) = whom;
+  if kept = '{}' then
+    perform punctual.forget_opt_outs(whom, recipient);
   end if;
   select count(distinct s.id) into opt_outs
     from (values (btrim(recipient, white!())), ('+' || whom)) r (their_number)

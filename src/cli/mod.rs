@@ -10,6 +10,7 @@ mod ask;
 mod campaign;
 mod cancel;
 mod changes;
+mod consent;
 mod demo;
 mod doctor;
 mod forget;
@@ -81,6 +82,7 @@ enum Command {
     Campaign(campaign::Args),
     Cancel(cancel::Args),
     Completions(shell::Completions),
+    Consent(consent::Args),
     Demo(demo::Args),
     Doctor(doctor::Args),
     Forget(forget::Args),
@@ -167,6 +169,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Completions(args) => shell::completions(&args),
         Command::Demo(args) => block_on_all_cores(demo::run(args, &sources)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
+        Command::Consent(args) => block_on(consent::run(args, &sources)),
         Command::Forget(args) => block_on(forget::run(args, &sources)),
         Command::Health(args) => block_on(health::run(args, &sources)),
         Command::List(args) => block_on(list::run(args, &sources)),

@@ -48,6 +48,7 @@ pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
+pub use ledger::consents;
 pub use ledger::days::Days;
 pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt};
 pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, segments, story};

@@ -161,6 +161,37 @@ async fn a_number_is_forgotten_once_nothing_to_it_is_uncertain() {
     let opt_out =
         "insert into punctual.suppressions (their_number, reason) values ('+12025550177', 'STOP')";
     execute(&client, opt_out).await;
+    let record = [
+        "consent",
+        "record",
+        "+12025550177",
+        "--how",
+        "paper form",
+        "--shown",
+        "I, \"Ada\", agree",
+        "--at",
+        "1h ago",
+    ];
+    let (said, code) = ask(&db, &record).await;
+    assert_eq!(
+        (code, said.trim()),
+        (Some(0), "recorded as 2"),
+        "after the opt-out"
+    );
+    let (said, code) = ask(&db, &[&record[..], &["--scope", "fun"]].concat()).await;
+    assert_eq!(code, Some(64), "{said}");
+    let (said, _) = ask(&db, &["consent", "export"]).await;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(
+        lines[0].starts_with("id,recipient,user_id,is_given,scope"),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("1,+12025550177,,false,all,,STOP,,"),
+        "{said}"
+    );
+    let consent = "2,+12025550177,,true,marketing,,paper form,\"I, \"\"Ada\"\", agree\",";
+    assert!(lines[2].starts_with(consent), "{said}");
     let (said, code) = ask(&db, &["forget", "177"]).await;
     assert_eq!(code, Some(64), "{said}");
     let (said, code) = ask(&db, &["forget", "+1 (202) 555-0177"]).await;
@@ -181,4 +212,13 @@ async fn a_number_is_forgotten_once_nothing_to_it_is_uncertain() {
     let kept = "select concat_ws(' ', (select string_agg(to_number || body, '') from scheduled_messages),
                                       (select string_agg(left(their_number, 1), ' ') from punctual.suppressions))";
     assert_eq!(text(&client, kept).await, " #");
+    let (said, _) = ask(
+        &db,
+        &["consent", "export", "--to", "(1) 202 5550177", "--json"],
+    )
+    .await;
+    let left: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    assert_eq!(left.len(), 2, "{said}");
+    assert_eq!(left[1]["how"], "paper form");
+    assert!(!said.contains("5550177"), "{said}");
 }

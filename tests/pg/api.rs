@@ -817,7 +817,7 @@ async fn the_docs_have_every_function_with_its_arguments_and_their_sql_runs() {
     let sql = "select p.proname::text, coalesce(p.proargnames, '{}') from pg_proc p
                 where p.pronamespace = 'punctual_api'::regnamespace order by 1";
     let functions = app.query(sql, &[]).await.unwrap();
-    assert_eq!(functions.len(), 7);
+    assert_eq!(functions.len(), 8);
     for row in &functions {
         let (name, arguments): (String, Vec<String>) = (row.get(0), row.get(1));
         assert!(DOCS.contains(&format!("`{name}(")), "{name}");

@@ -20,6 +20,7 @@ mod channels;
 mod claim;
 mod cluster;
 mod connect;
+mod consents;
 mod content;
 mod daily_metrics;
 mod dead;

@@ -60,6 +60,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261206140002_shown_counts",
     "20261206140003_own_words",
     "20261207140000_lawful_hours",
+    "20261207140001_consents",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -80,6 +81,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "campaign_hours",
     "campaigns",
     "changes",
+    "consents",
     "daily_counts",
     "daily_metrics",
     "drafts",

@@ -797,6 +797,14 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.ids('pending'), now() + interval '1 day', null, true",
     ),
     case("operator/act_retry", 20, 60, "plans.ids('sent'), null"),
+    case("ledger/consents_page", 10, 5, "0, 10"),
+    case("ledger/consents_of", 10, 5, "0, 10, '+13105550142'"),
+    case(
+        "ledger/consent_record",
+        1,
+        40,
+        "'+13105550142', 'web form', null, true, 'marketing', null",
+    ),
 ];
 
 /// What an app does, in whose session nothing is set: the triggers are in it.

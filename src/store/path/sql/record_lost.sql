@@ -11,8 +11,7 @@
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
--- $12 of how many  $13 from its acceptance to the next part (us)  $14 what the law permitted it by
--- $15 the instance  $16 the account
+-- $12 of how many  $13 from its acceptance to the next part (us)  $14 by which rules  $15 the instance  $16 the account
 with named as materialized (
   select ask.*, m.*, coalesce(ask.finished_at, clock_timestamp()) as ended_at,
          case when ask.part + 1 >= m.total then 'sent'
@@ -47,16 +46,14 @@ with named as materialized (
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
          started_at = named.started_at, finished_at = named.finished_at, code = null, category = null, lookups = 0,
          next_lookup_at = case when not named.twice then named.ended_at + $6::bigint * interval '1 millisecond' end,
-         lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body),
-         lawful = coalesce(named.lawful, a.lawful),
+         lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body), lawful = coalesce(named.lawful, a.lawful),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
    where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome is distinct from 'accepted'
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body),
-         lawful = coalesce(named.lawful, a.lawful)
+     set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body), lawful = named.lawful
     from named
    where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome = 'accepted' and a.started_at is null
 ), recovered as (

@@ -1,0 +1,132 @@
+//! The log of consents: what is recorded, what an opt-out adds, what is refused, and what is left of who is forgotten.
+
+use punctual::message::Moment;
+use punctual::store::consents::{self, Consent, NewConsent};
+use punctual::store::forget::forget;
+
+use crate::rows::{World, one, run, said};
+
+const NUMBER: &str = "+13105550142";
+
+#[tokio::test]
+async fn consents_and_opt_outs_are_one_log_that_outlives_the_number() {
+    let world = World::new().await;
+    let client = &world.user;
+    let new = NewConsent {
+        recipient: " +1 (310) 555-0142",
+        how: "web form",
+        shown: Some("I agree to \"texts\""),
+        is_given: true,
+        scope: "marketing",
+        at: None,
+    };
+    let first = consents::record(client, &new).await.unwrap();
+    let reply = "insert into punctual.suppressions (our_number, their_number, reason)
+                 values ('+15005550006', '+13105550142', 'recipient opted out (STOP)') on conflict do nothing";
+    run(client, reply).await;
+    run(client, reply).await;
+    run(
+        client,
+        "delete from punctual.suppressions where their_number = '+13105550142'",
+    )
+    .await;
+    run(client, reply).await;
+    let of = async |whom: Option<&str>| consents::page(client, 0, 100, whom).await.unwrap();
+    let said = |rows: &[Consent]| -> Vec<String> {
+        let row = |c: &Consent| format!("{} {} {}", c.is_given, c.scope, c.how);
+        rows.iter().map(row).collect()
+    };
+    let all = [
+        "true marketing web form",
+        "false all recipient opted out (STOP)",
+        "true all lifted: recipient opted out (STOP)",
+        "false all recipient opted out (STOP)",
+    ];
+    let rows = of(Some("1-310-555-0142")).await;
+    assert_eq!(said(&rows), all);
+    assert_eq!((rows[0].id, &*rows[0].recipient), (first, NUMBER));
+    assert_eq!(rows[0].shown.as_deref(), new.shown);
+    assert_eq!(rows[1].our_number.as_deref(), Some("+15005550006"));
+    assert_eq!(of(None).await, rows);
+    assert_eq!(
+        consents::page(client, first, 2, None).await.unwrap(),
+        rows[1..3]
+    );
+    assert!(of(Some("+13105550143")).await.is_empty());
+
+    for (wrong, why) in [
+        (
+            NewConsent {
+                recipient: " ",
+                ..new.clone()
+            },
+            "recipient must be",
+        ),
+        (
+            NewConsent {
+                how: "",
+                ..new.clone()
+            },
+            "how must have",
+        ),
+        (
+            NewConsent {
+                scope: "fun",
+                ..new.clone()
+            },
+            "scope must be",
+        ),
+        (
+            NewConsent {
+                at: Some(Moment::from_micros(9_000_000_000_000_000)),
+                ..new.clone()
+            },
+            "at must not be",
+        ),
+    ] {
+        let error = consents::record(client, &wrong).await.unwrap_err();
+        let error = format!("{error:?}");
+        assert!(error.contains(why) && error.contains("PT422"), "{error}");
+    }
+
+    // Who is forgotten: what was agreed stays, and is found by the number that somebody names, and shown by none.
+    let forgotten = forget(client, NUMBER, false).await.unwrap();
+    assert_eq!(forgotten.opt_outs, 1);
+    let rows = of(Some(NUMBER)).await;
+    assert_eq!(said(&rows), all);
+    let named = "select count(*) from punctual.consents c where c::text like '%3105550142%'";
+    assert_eq!(one::<i64>(client, named).await, 0);
+    assert!(rows.iter().all(|row| row.recipient.starts_with('#')));
+}
+
+#[tokio::test]
+async fn the_apps_server_records_and_nobody_else_reads_or_changes_the_log() {
+    let world = World::new().await;
+    run(
+        &world.unseen,
+        "do $$ begin create role consent_app; exception when duplicate_object or unique_violation then null; end $$;
+         grant usage on schema punctual_api to consent_app;
+         grant execute on function punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid) to consent_app",
+    )
+    .await;
+    let app = world.db.client().await;
+    run(&app, "set role consent_app; set punctual.actor = 'ada'").await;
+    run(
+        &app,
+        "select punctual_api.record_consent('ada@example.com', 'paper', given => false)",
+    )
+    .await;
+    for denied in [
+        "select from punctual.consents",
+        "update punctual.consents set how = 'x'",
+        "delete from punctual.consents",
+    ] {
+        let error = app.batch_execute(denied).await.unwrap_err();
+        assert!(said(&error).contains("42501"), "{denied}");
+    }
+    let row = "select concat_ws(' ', recipient, is_given, scope, actor) from punctual.consents";
+    assert_eq!(
+        one::<String>(&world.user, row).await,
+        "ada@example.com f marketing ada"
+    );
+}
