@@ -13,6 +13,7 @@ $$;
 -- What they replied; unless claims still ask for it (not `all_of_it`), also to which campaigns.
 create or replace function punctual.forget_replies(whoms text[], all_of_it boolean) returns void
 language sql as $$
+  delete from punctual.help_answers h where punctual.bare_address(h.their_number) = any (whoms);
   delete from punctual.replies r where punctual.bare_address(r.their_number) = any (whoms);
   delete from punctual.campaign_replies r where all_of_it and punctual.bare_address(r.their_number) = any (whoms);
   delete from punctual.outbox o

@@ -82,6 +82,7 @@ settings! {
     MISSING_EVENTS Plain   "PUNCTUAL_MISSING_EVENTS" "missing_events";
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";
     PART_GAP       Plain   "PUNCTUAL_PART_GAP"       "part_gap";
+    HELP_TEXT      Plain   "PUNCTUAL_HELP_TEXT"      "help_text";
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";
     RETENTION      Plain   "PUNCTUAL_RETENTION"      "retention";
     TEXT_RETENTION Plain   "PUNCTUAL_TEXT_RETENTION" "text_retention";

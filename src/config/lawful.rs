@@ -1,6 +1,7 @@
 //! The settings of lawful hours: which rules, and which message types are transactional.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,6 +11,9 @@ use crate::policy::LawfulHours;
 
 /// The longest file of rules. Each instance publishes it for the forecasts of others.
 const FILE_MAX: u64 = 64 * 1024;
+
+/// The most characters of an answer: those of a text.
+const HELP_MAX: usize = 1_600;
 
 /// The value that means none, and that of the rules of this binary.
 const OFF: &str = "off";
@@ -23,6 +27,8 @@ pub struct LawfulSettings {
     /// As it is set.
     set: String,
     types: Vec<String>,
+    /// What is answered to who asks for help; `None`: nothing is.
+    pub help_text: Option<Arc<str>>,
 }
 
 impl LawfulSettings {
@@ -33,7 +39,12 @@ impl LawfulSettings {
             Ok((text.to_owned(), hours))
         });
         let hours = hours.map(|hours| hours.with_transactional(types.clone()));
-        Self { hours, set, types }
+        Self {
+            hours,
+            set,
+            types,
+            help_text: raw.get(&key::HELP_TEXT, help_text),
+        }
     }
 
     pub(super) fn shown(&self) -> Shown<'_> {
@@ -65,6 +76,13 @@ fn rules(text: &str, dir: &Path) -> Result<Option<LawfulHours>, String> {
     let file = std::fs::read_to_string(&path).map_err(|error| expected(error.to_string()))?;
     let own = LawfulHours::own(&file).map_err(|why| expected(why.to_string()))?;
     Ok(Some(own))
+}
+
+fn help_text(text: &str) -> Result<Arc<str>, String> {
+    let is_one = !text.trim().is_empty() && text.chars().count() <= HELP_MAX;
+    is_one.then(|| text.into()).ok_or_else(|| {
+        format!("a text of at most {HELP_MAX} characters, with who you are and how you are reached")
+    })
 }
 
 fn types(text: &str) -> Result<Vec<String>, String> {

@@ -93,6 +93,7 @@ impl Config {
             webhook_urls: self.webhook_urls(),
             job_urls: self.job_urls.clone(),
             link_url: self.http.link_url(),
+            help_text: self.lawful.help_text.clone(),
             retention: self.retention,
         }
     }

@@ -58,6 +58,8 @@ struct Shown<'a> {
     part_separator: &'a str,
     part_gap: String,
     validate: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help_text: Option<&'a str>,
     retention: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     text_retention: Option<String>,
@@ -198,6 +200,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         part_separator: config.part_separator.as_deref().unwrap_or_default(),
         part_gap: format_duration(config.part_gap).to_string(),
         validate: config.validate.as_str(),
+        help_text: config.lawful.help_text.as_deref(),
         retention: config.retention.messages.map_or("forever".into(), kept),
         text_retention: config.retention.texts.map(kept),
         in_app: has_in_app(&config.provider, &config.beside),

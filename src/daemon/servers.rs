@@ -43,6 +43,7 @@ impl Http<'_> {
         let (assumed, limits) = (self.assumed, self.limits);
         let (question_tx, questions) = mpsc::channel(limits.event_loop.questions);
         let max_lateness = assumed.rules.max_lateness;
+        let help = assumed.rules.help_text.clone();
         let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
         let mut state = HttpState::new(
             question_tx,
@@ -58,6 +59,7 @@ impl Http<'_> {
         let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
         let handler = CallbackHandler::new(callbacks, store.clone(), clock, metrics)
             .with(max_lateness, limits.receipts)
+            .with_help(help)
             .with_inputs(inputs);
         match listener {
             None => {}

@@ -22,6 +22,9 @@ mod rule_set;
 #[cfg(test)]
 mod tests;
 
+/// The message type of what answers somebody who asks for help: they have just written.
+const HELP_REPLY: &str = "help_reply";
+
 /// What a text is for, as far as laws care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,7 +130,8 @@ impl LawfulHours {
 
     /// What kind of text it is, by its message type.
     fn kind(&self, message_type: Option<&str>) -> Kind {
-        let is_known = message_type.is_some_and(|of| self.transactional.contains(of.trim()));
+        let is_known = message_type
+            .is_some_and(|of| of.trim() == HELP_REPLY || self.transactional.contains(of.trim()));
         if is_known {
             Kind::Transactional
         } else {

@@ -107,6 +107,8 @@ pub struct Rules {
     pub job_urls: WebhookUrls,
     /// Where tracking links are served, without a slash at the end; `None`: nowhere.
     pub link_url: Option<String>,
+    /// What is answered to who asks for help.
+    pub help_text: Option<Arc<str>>,
     /// How long what is known of messages is kept.
     pub retention: Retention,
 }
@@ -137,6 +139,7 @@ impl Default for Rules {
             webhook_urls: WebhookUrls::default(),
             job_urls: WebhookUrls::default(),
             link_url: None,
+            help_text: None,
             retention: Retention::DEFAULT,
         }
     }
@@ -176,15 +179,13 @@ pub enum Verdict {
     },
 }
 
-/// Until when a claimed message may be sent: its own `send_before`, the start of the event that it reminds
-/// of, or the lateness that the installation allows, whichever comes first.
+/// Until when a claimed message may be sent: by its own `send_before`, its event, or the lateness that is allowed.
 pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
     Expiry::of(claim, rules.max_lateness).at
 }
 
-/// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `providers`: at its due
-/// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`]. Of a message of several parts the
-/// first is judged by all of them; a later one by consent, its event, what the row itself sets as its end, and the law.
+/// Judges a claim as of `at`, when it would be sent by one of `providers`: its due time, or now if that has passed.
+/// [`Rule::holds`] decides which rules hold; a later part is judged by consent, its event, its own end, and the law.
 pub fn judge(
     claim: &Claim,
     rules: &Rules,
@@ -252,8 +253,7 @@ fn hours_and_quota(claim: &Claim, rules: &Rules, at: Moment) -> Option<Verdict> 
     })
 }
 
-/// A deferral, or a cancel if the message may not be sent any more by then. Lateness counts from the
-/// end of a deferral, so only what the row sets can end before it.
+/// A deferral; or a cancel, if what the row itself sets ends before. Lateness counts from the end of a deferral.
 fn deferral(claim: &Claim, until: Moment, reason: Reason) -> Verdict {
     match Expiry::of_row(claim) {
         Some(Expiry { at, set_by }) if until > at => {

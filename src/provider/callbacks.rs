@@ -51,6 +51,8 @@ pub struct Reply {
     pub theirs: String,
     /// The text; empty for a picture.
     pub text: String,
+    /// It asks for help, and the provider does not answer that.
+    pub asks_help: bool,
 }
 
 impl std::fmt::Debug for Reply {

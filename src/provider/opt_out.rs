@@ -36,6 +36,23 @@ const STOP: &[&str] = &[
 /// The keywords only, because these end an opt-out.
 const START: &[&str] = &["START", "UNSTOP", "YES"];
 
+/// Who asks for help. The first two some providers answer by themselves.
+const HELP: &[&str] = &[
+    "HELP",
+    "INFO",
+    "AIDE",
+    "AYUDA",
+    "AJUDA",
+    "HILFE",
+    "HULP",
+    "AIUTO",
+    "POMOC",
+    "ПОМОЩЬ",
+];
+
+/// How many of them a provider of texts answers by itself.
+const ANSWERED: usize = 2;
+
 /// A letter as the keywords are written: of full width as the usual one, without an accent; nothing for a character
 /// that is not shown, and for an accent that follows its letter.
 fn plain(c: char) -> Option<char> {
@@ -50,16 +67,25 @@ fn plain(c: char) -> Option<char> {
     }
 }
 
+/// A reply as the keywords are written.
+fn said(text: &str) -> String {
+    let text: String = text.chars().filter_map(plain).collect();
+    let said = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ").to_uppercase()
+}
+
+/// Whether the whole reply asks for help, and nobody has answered that. `answers`: the provider answers the usual
+/// words.
+pub(super) fn asks_help(text: &str, answers: bool) -> bool {
+    let words = &HELP[if answers { ANSWERED } else { 0 }..];
+    words.contains(&said(text).as_str())
+}
+
 /// The command if the whole reply is a keyword, in any case, with space and punctuation around it. A sentence
 /// that merely contains one is no command.
 pub(super) fn command(text: &str) -> Option<OptCommand> {
-    let text: String = text.chars().filter_map(plain).collect();
-    let said = text.trim_matches(|c: char| !c.is_alphanumeric());
-    let said = said
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_uppercase();
+    let said = said(text);
     if STOP.contains(&said.as_str()) {
         Some(OptCommand::Stop)
     } else if START.contains(&said.as_str()) {
@@ -72,6 +98,25 @@ pub(super) fn command(text: &str) -> Option<OptCommand> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_help_is_answered_once() {
+        for (text, answers, expected) in [
+            ("help", false, true),
+            ("Help!", true, false),
+            ("INFO", true, false),
+            ("aide", true, true),
+            (" Ayuda. ", true, true),
+            ("помощь", false, true),
+            ("help me", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(asks_help(text, answers), expected, "{text} {answers}");
+        }
+        for word in HELP {
+            assert_eq!(command(word), None, "{word}");
+        }
+    }
 
     #[test]
     fn the_words_in_any_case_and_with_what_is_around_them() {

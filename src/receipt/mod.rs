@@ -51,6 +51,8 @@ pub struct CallbackHandler {
     inbox: Arc<Inbox>,
     /// To the reactor, what concerns other messages too.
     inputs: Option<mpsc::Sender<Input>>,
+    /// The answer to who asks for help.
+    help: Option<Arc<str>>,
     /// Runs since what earlier processes left is recorded; unset until then.
     recovered: Arc<OnceLock<Stopwatch>>,
 }
@@ -92,6 +94,7 @@ impl CallbackHandler {
             metrics,
             inbox,
             inputs: None,
+            help: None,
             recovered: Arc::default(),
         }
     }
@@ -101,6 +104,12 @@ impl CallbackHandler {
     pub fn with_inputs(self, inputs: mpsc::Sender<Input>) -> Self {
         let inputs = Some(inputs);
         Self { inputs, ..self }
+    }
+
+    /// The same, and who asks for help is answered with this text, where the provider does not answer.
+    #[must_use]
+    pub fn with_help(self, help: Option<Arc<str>>) -> Self {
+        Self { help, ..self }
     }
 
     /// The same with another allowed lateness, and other limits.
@@ -204,6 +213,7 @@ impl CallbackHandler {
             ours: &ours,
             theirs: &reply.theirs,
             text: &text,
+            help: self.help.as_deref().filter(|_| reply.asks_help),
         };
         let cancelled = self.inbox.alone(self.store.keep_reply(kept)).await?;
         tracing::info!(cancelled, "a recipient replied");

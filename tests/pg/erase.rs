@@ -306,6 +306,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("campaign_messages.decided_by", "an operator"),
     ("campaign_history.status", "our word"),
     ("attempts.price_unit", "a currency"),
+    ("help_answers.our_number", "the sender"),
+    ("help_answers.their_number", "deleted with the recipient"),
     ("replies.id", "the provider's id"),
     ("replies.our_number", "one of our senders"),
     ("replies.their_number", "deleted with the recipient"),

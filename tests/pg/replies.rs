@@ -21,6 +21,7 @@ async fn reply(store: &Store, id: &str, ours: &[&str], theirs: &str) -> u64 {
         ours,
         theirs,
         text: "who is this?",
+        help: None,
     };
     store.keep_reply(reply).await.unwrap()
 }
@@ -415,4 +416,64 @@ async fn a_report_has_what_became_of_a_campaign() {
     assert_eq!(texts, ["one", "plain", "two"]);
     let segments = "select segments_at_most from punctual_api.campaign_reports";
     assert_eq!(one::<i64>(&world.user, segments).await, 3);
+}
+
+#[tokio::test]
+async fn who_asks_for_help_is_answered_once_a_day_by_a_message_like_any_other() {
+    let world = World::new().await;
+    let store = store(&world);
+    let ask = async |id: &str, ours: &str, help| {
+        let ours = [ours];
+        let reply = NewReply {
+            id,
+            ours: &ours,
+            theirs: THEIRS,
+            text: "aide",
+            help,
+        };
+        store.keep_reply(reply).await.unwrap();
+    };
+    let answers = "select string_agg(concat_ws(' ', from_number, to_number, body, status, message_type), ', ' order by created_at)
+                     from scheduled_messages";
+    let answers = async || {
+        one::<Option<String>>(&world.user, answers)
+            .await
+            .unwrap_or_default()
+    };
+    ask("SM1", OURS, None).await;
+    assert_eq!(answers().await, "", "without a text nothing is answered");
+    let text = Some("call us");
+    ask("SM2", OURS, text).await;
+    let first = format!("{OURS} {THEIRS} call us pending help_reply");
+    assert_eq!(answers().await, first);
+    // The same reply once more, and another one on that day.
+    ask("SM2", OURS, text).await;
+    ask("SM3", OURS, text).await;
+    assert_eq!(answers().await, first);
+    ask("SM4", "+15005550007", text).await;
+    let second = format!("{first}, +15005550007 {THEIRS} call us pending help_reply");
+    assert_eq!(answers().await, second);
+    run(
+        &world.user,
+        "update punctual.help_answers set at = at - interval '25 h' where our_number = '+15005550006'",
+    )
+    .await;
+    ask("SM5", OURS, text).await;
+    assert_eq!(answers().await, format!("{second}, {first}"));
+    assert_eq!(
+        shown(&world).await.matches("aide").count(),
+        5,
+        "each is kept as a reply too"
+    );
+    // A table that refuses it costs the answer and not the reply.
+    run(
+        &world.unseen,
+        "create function no() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+         create trigger no before insert on scheduled_messages for each row execute function no();
+         delete from punctual.help_answers",
+    )
+    .await;
+    ask("SM6", OURS, text).await;
+    assert_eq!(answers().await, format!("{second}, {first}"));
+    assert_eq!(shown(&world).await.matches("aide").count(), 6);
 }

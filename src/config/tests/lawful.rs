@@ -25,6 +25,16 @@ fn lawful_hours_are_off_built_in_or_a_file() {
         Ok("transactional_types = \"invoice, code\""),
     );
     env(types, "invoice,,code", Err("with commas between them"));
+    env(
+        "PUNCTUAL_HELP_TEXT",
+        "Ada Ltd, ada.example",
+        Ok("help_text = \"Ada Ltd, ada.example\""),
+    );
+    env(
+        "PUNCTUAL_HELP_TEXT",
+        &"x".repeat(1_601),
+        Err("at most 1600 characters"),
+    );
     file("[lawful]\nhour = \"off\"", Err("lawful.hour"));
 }
 

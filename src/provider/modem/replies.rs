@@ -43,6 +43,7 @@ pub(super) fn callback(
             id,
             ours,
             theirs,
+            asks_help: !reply.is_segment && opt_out::asks_help(&text, false),
             text,
         }),
     })

@@ -177,6 +177,8 @@ fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
             ours: ours.collect(),
             theirs,
             text: text.to_owned(),
+            // On WhatsApp the provider answers no words.
+            asks_help: opt_out::asks_help(text, !is_whatsapp(to)),
         }),
     })
 }
@@ -288,9 +290,16 @@ mod tests {
             ours: vec!["+15005550006".into(), "MG1".into()],
             theirs: "+13105551234".into(),
             text: "hello".into(),
+            asks_help: false,
         });
         assert!(!format!("{hello:?}").contains("hello"));
         assert_eq!(got("Body=hello"), Ok(hello));
+        for (said, asks) in [("aide", true), ("help", false)] {
+            let Ok(Callback::Reply(said)) = got(&format!("Body={said}")) else {
+                panic!("it is a reply")
+            };
+            assert_eq!(said.asks_help, asks);
+        }
         // A picture without words.
         let Ok(Callback::Reply(picture)) = got("NumMedia=1") else {
             panic!("it is a reply")

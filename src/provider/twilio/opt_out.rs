@@ -17,6 +17,11 @@ pub(super) fn command(verdict: Option<&str>, text: &str) -> Option<OptCommand> {
     }
 }
 
+/// Whether a reply asks for help that nobody has answered: see [`opt_out::asks_help`].
+pub(super) fn asks_help(text: &str, answers: bool) -> bool {
+    opt_out::asks_help(text, answers)
+}
+
 /// Whether somebody asks for help, which Twilio answers by itself.
 pub(super) fn is_help(verdict: Option<&str>) -> bool {
     verdict.is_some_and(|word| word.trim().eq_ignore_ascii_case("HELP"))

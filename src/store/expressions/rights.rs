@@ -35,7 +35,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'campaign_messages', '{SELECT,INSERT}', '{customer_name,phone_number,content,status,message_id}'),
        ('punctual', 'campaign_history', '{SELECT}', '{}'),
        ('punctual', 'replies', '{SELECT,INSERT}', '{}'), ('punctual', 'campaign_replies', '{SELECT,INSERT}', '{texts}'),
-       ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'),
+       ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'), ('punctual', 'help_answers', '{SELECT,INSERT}', '{at}'),
        ('punctual', 'number_key', '{SELECT}', '{}'),
        ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),

@@ -12,6 +12,8 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static KEEP: &Sql = sql!("sql/reply_keep.sql");
+static AS_APP: &Sql = sql!("sql/help_as_app.sql");
+static ANSWER: &Sql = sql!("sql/help_answer.sql");
 static CANCEL: &Sql = sql!("sql/reply_cancel.sql");
 
 const STEP: &str = "recording a reply";
@@ -27,6 +29,8 @@ pub struct NewReply<'a> {
     pub theirs: &'a str,
     /// The text.
     pub text: &'a str,
+    /// What is answered, if it asks for help.
+    pub help: Option<&'a str>,
 }
 
 impl Store {
@@ -60,6 +64,9 @@ impl Store {
             at_us: at.as_micros(),
         };
         rows::write_reply(&tx, &kept).await?;
+        if let Some((text, ours)) = reply.help.zip(reply.ours.first()) {
+            answer(&tx, reply.theirs, ours, text).await?;
+        }
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(cancelled)
     }
@@ -89,6 +96,34 @@ async fn cancel(tx: &Transaction<'_>, campaigns: &[Uuid], theirs: &str) -> Resul
                  time instead, and none is sent"
             );
             Ok(0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The last thing in its transaction. If the app's table refuses the answer, the reply is kept without it.
+async fn answer(
+    tx: &Transaction<'_>,
+    theirs: &str,
+    ours: &str,
+    text: &str,
+) -> Result<(), StoreError> {
+    const STEP: &str = "answering who asks for help";
+    let at = StoreError::at(STEP);
+    let (as_app, statement) = (
+        prepared(tx, AS_APP, STEP).await?,
+        prepared(tx, ANSWER, STEP).await?,
+    );
+    tx.batch_execute("savepoint answering").await.map_err(&at)?;
+    tx.query_one(&as_app, &[]).await.map_err(&at)?;
+    let answered = tx.execute(&statement, &[&theirs, &ours, &text]).await;
+    match answered.map_err(&at) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_refusal() => {
+            let undone = tx.batch_execute("rollback to savepoint answering").await;
+            undone.map_err(&at)?;
+            tracing::warn!(%error, "who asked for help could not be answered");
+            Ok(())
         }
         Err(error) => Err(error),
     }

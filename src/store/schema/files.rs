@@ -61,6 +61,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261206140003_own_words",
     "20261207140000_lawful_hours",
     "20261207140001_consents",
+    "20261207140002_help",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -797,6 +797,13 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.ids('pending'), now() + interval '1 day', null, true",
     ),
     case("operator/act_retry", 20, 60, "plans.ids('sent'), null"),
+    case("ledger/help_as_app", 1, 5, ""),
+    case(
+        "ledger/help_answer",
+        1,
+        120,
+        "'+13105550142', '+15005550006', 'call us'",
+    ),
     case("ledger/consents_page", 10, 5, "0, 10"),
     case("ledger/consents_of", 10, 5, "0, 10, '+13105550142'"),
     case(
