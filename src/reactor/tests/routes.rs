@@ -150,6 +150,9 @@ fn while_no_account_takes_any_they_wait_and_are_not_tried_over_and_over() {
     assert_eq!(world.count(Status::Sent), 100);
 }
 
+/// More than all that are drawn, and the messages that wait behind the last of them.
+const ROUNDS: u32 = 240;
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         6 => Just(accepted()),
@@ -170,11 +173,17 @@ proptest! {
         let mut world = world((0..40).map(|n| Row::due(n, at(SECOND))), 8);
         let mut outcomes = outcomes.into_iter();
         let mut heard: Vec<(u128, String, Outcome)> = Vec::new();
-        answer_each(&mut world, at(MINUTE * 40), |n, by| {
-            let outcome = outcomes.next().unwrap_or_else(accepted);
-            heard.push((n, by.to_owned(), outcome.clone()));
-            outcome
-        });
+        // Each refusal of an account has its messages wait for five minutes.
+        for minutes in (1..ROUNDS).map(|n| n * 5) {
+            answer_each(&mut world, at(MINUTE * minutes), |n, by| {
+                let outcome = outcomes.next().unwrap_or_else(accepted);
+                heard.push((n, by.to_owned(), outcome.clone()));
+                outcome
+            });
+            if world.count(Status::Pending) + world.count(Status::Sending) == 0 {
+                break;
+            }
+        }
         for n in 0..40 {
             let own: Vec<_> = heard.iter().filter(|(of, ..)| *of == n).collect();
             for pair in own.windows(2) {
