@@ -149,18 +149,6 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"is_open" => out.row("($outcome || '') is null", alias),
         // An attempt that the provider accepted and did not deliver.
         b"undelivered" => lists::undelivered(alias, out),
-        // Whether another attempt at this one's message was accepted too, and not reported as
-        // undelivered: then the text was sent twice.
-        b"doubled" => {
-            out.row(
-                "exists (select from punctual.attempts o
-                     where o.message_id = any (array[$message_id]) and o.part = $part and o.token <> $token
-                       and o.outcome = 'accepted' and not ",
-                alias,
-            );
-            put(b"undelivered", b"o", out);
-            out.byte(b')');
-        }
         // The kinds of message that a row of preferences switches off: false does, null does not.
         b"switched_off" => lists::switched_off(alias, out),
         // Every switch, as rows for `values`: its column and its kind of message.

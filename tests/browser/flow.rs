@@ -44,7 +44,7 @@ async fn project(settings: &[(&str, &str)], endpoint: &str) -> (World, String) {
     let name = world.app.query_one("select current_database()", &[]).await;
     let name: String = name.unwrap().get(0);
     let roles = include_str!("../supabase/roles.sql");
-    let owned = format!(
+    let tables = format!(
         "{roles}; alter database {name} owner to dashboard; alter schema public owner to dashboard;
          set role dashboard;
          create table users (id uuid primary key, email text);
@@ -53,7 +53,7 @@ async fn project(settings: &[(&str, &str)], endpoint: &str) -> (World, String) {
          alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
          alter default privileges in schema public grant execute on functions to anon, authenticated, service_role"
     );
-    world.app.batch_execute(&owned).await.unwrap();
+    world.app.batch_execute(&tables).await.unwrap();
     let url = |role: &str| {
         format!(
             "postgres://{role}:live@127.0.0.1:{}/{name}",

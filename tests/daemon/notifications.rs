@@ -128,8 +128,8 @@ async fn an_event_is_delivered_by_each_channel_and_its_text_is_followed_to_the_e
     )
     .await;
 
-    let (code, shown, said) = world.call(&["why", &event.to_string()]).await;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, shown, error) = world.call(&["why", &event.to_string()]).await;
+    assert_eq!(code, Some(0), "{error}");
     assert_eq!(
         shown
             .matches(" of notification_deliveries: message ")

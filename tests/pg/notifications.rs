@@ -758,11 +758,11 @@ async fn a_line_of_a_digest_has_whole_words_and_whole_links() {
         ),
         ("y".repeat(200), "y".repeat(120)),
     ] {
-        let line = world
+        let shown = world
             .unseen
             .query_one("select punctual.digest_line($1)", &[&text])
             .await;
-        assert_eq!(line.unwrap().get::<_, String>(0), expected);
+        assert_eq!(shown.unwrap().get::<_, String>(0), expected);
     }
 }
 

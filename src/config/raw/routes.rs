@@ -13,12 +13,11 @@ impl Raw {
             Some(toml::Value::Table(routes)) => {
                 let mut all = Vec::new();
                 for (of, accounts) in routes {
-                    match names(&accounts) {
-                        Some(accounts) => all.push(format!("{of} = {accounts}")),
-                        None => {
-                            let key = layer.name(&format!("{}.{of}", key::ROUTES.file));
-                            self.unusable(key, None, EXPECTED);
-                        }
+                    if let Some(accounts) = names(&accounts) {
+                        all.push(format!("{of} = {accounts}"));
+                    } else {
+                        let key = layer.name(&format!("{}.{of}", key::ROUTES.file));
+                        self.unusable(key, None, EXPECTED);
                     }
                 }
                 all.join("; ")

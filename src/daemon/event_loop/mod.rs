@@ -238,9 +238,10 @@ impl EventLoop {
     fn hear(&mut self, heard: Heard, now: Now) {
         let input = match heard {
             Heard::Up { unnotified } => {
-                match self.dispatch.limits.daemon.channel.poll_every {
-                    Some(every) => tracing::info!(?every, "connected: changes are polled"),
-                    None => tracing::info!("connected: LISTEN/NOTIFY verified"),
+                if let Some(every) = self.dispatch.limits.daemon.channel.poll_every {
+                    tracing::info!(?every, "connected: changes are polled");
+                } else {
+                    tracing::info!("connected: LISTEN/NOTIFY verified");
                 }
                 // After a loss the pool's connections are gone as well.
                 let store = self.dispatch.store.clone();

@@ -59,40 +59,6 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // Whether a pause stops a message that is among those the statement names `stopped`: for statements that pass
         // over many messages, which would probe the pauses for each of them.
         b"is_stopped" => lists::is_stopped(alias, out),
-        // Whether the opt-out `s` is this recipient's from this sender. One that was forgotten (forget.sql) is
-        // known by its hash.
-        b"is_opted_out" => {
-            out.row("(s.their_number = any (array[$their_number, ", alias);
-            out.row(FORGOTTEN_NUMBER, alias);
-            out.row(
-                "])\n              and (s.our_number is null or s.our_number = $our_number))",
-                alias,
-            );
-        }
-        // Why its recipient has opted out from one of the senders that it may have.
-        b"opt_out_of" => {
-            out.row(
-                "(select s.reason from unnest($our_numbers) own (number) \
-                 cross join lateral (select $their_number, own.number as our_number) o join punctual.suppressions s on ",
-                alias,
-            );
-            put(b"is_opted_out", b"o", out);
-            out.row(" limit 1)", b"");
-        }
-        // Whether nobody has paused the sender of the account by which the statement asks for the message `m`; it names
-        // `ours` as for `sender!`.
-        b"via_is_free" => {
-            out.row("(coalesce($via, 'default') = 'default' or not ", alias);
-            lists::is_channel(Channel::Sms, b"m", out);
-            out.row(" or ", b"");
-            lists::names_account(b"m", out);
-            out.row(
-                " or not exists (select from punctual.pauses o where o.scope = 'sender' \
-                 and o.what = ours.senders ->> $via and o.until > clock_timestamp()))",
-                alias,
-            );
-        }
-        b"forgotten_number" => out.row(FORGOTTEN_NUMBER, alias),
         // Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it. The statement
         // names the quarantine.
         b"is_quarantined" => {
@@ -149,6 +115,60 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // The parts of claim.sql after the messages are chosen, for claim_paced.sql.
         b"claim_steps" => out.append(cut(CLAIM, "-- Steps:\n", "-- Result:\n")),
         b"claim_result" => out.append(cut_from(CLAIM, "-- Result:\n")),
+        _ => return put_more(name, alias, out),
+    }
+    true
+}
+
+/// Those about senders, recipients and what was sent before.
+const fn put_more<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) -> bool {
+    match name {
+        // Whether the opt-out `s` is this recipient's from this sender. One that was forgotten (forget.sql) is
+        // known by its hash.
+        b"is_opted_out" => {
+            out.row("(s.their_number = any (array[$their_number, ", alias);
+            out.row(FORGOTTEN_NUMBER, alias);
+            out.row(
+                "])\n              and (s.our_number is null or s.our_number = $our_number))",
+                alias,
+            );
+        }
+        // Why its recipient has opted out from one of the senders that it may have.
+        b"opt_out_of" => {
+            out.row(
+                "(select s.reason from unnest($our_numbers) own (number) \
+                 cross join lateral (select $their_number, own.number as our_number) o join punctual.suppressions s on ",
+                alias,
+            );
+            put_more(b"is_opted_out", b"o", out);
+            out.row(" limit 1)", b"");
+        }
+        // Whether nobody has paused the sender of the account by which the statement asks for the message `m`; it names
+        // `ours` as for `sender!`.
+        b"via_is_free" => {
+            out.row("(coalesce($via, 'default') = 'default' or not ", alias);
+            lists::is_channel(Channel::Sms, b"m", out);
+            out.row(" or ", b"");
+            lists::names_account(b"m", out);
+            out.row(
+                " or not exists (select from punctual.pauses o where o.scope = 'sender' \
+                 and o.what = ours.senders ->> $via and o.until > clock_timestamp()))",
+                alias,
+            );
+        }
+        b"forgotten_number" => out.row(FORGOTTEN_NUMBER, alias),
+        // Whether another attempt at this one's message was accepted too, and not reported as
+        // undelivered: then the text was sent twice.
+        b"doubled" => {
+            out.row(
+                "exists (select from punctual.attempts o
+                     where o.message_id = any (array[$message_id]) and o.part = $part and o.token <> $token
+                       and o.outcome = 'accepted' and not ",
+                alias,
+            );
+            super::put(b"undelivered", b"o", out);
+            out.byte(b')');
+        }
         _ => return super::pace::put(name, alias, out),
     }
     true

@@ -139,7 +139,7 @@ impl TlsConnect<Socket> for Connect {
         Box::pin(async move {
             let Some(stateless) = self.stateless else {
                 let translated = None;
-                let inner = Inner::Tls(self.tls.connect(socket).await?);
+                let inner = Inner::Tls(Box::new(self.tls.connect(socket).await?));
                 return Ok(Wire { inner, translated });
             };
             let inner = encrypted(self.tls, socket, stateless.encryption).await?;
@@ -168,7 +168,7 @@ async fn encrypted(
         }
     };
     if is_offered {
-        return Ok(Inner::Tls(tls.connect(socket).await?));
+        return Ok(Inner::Tls(Box::new(tls.connect(socket).await?)));
     }
     if encryption == Encryption::Required {
         // In the words of tokio-postgres, by which it is explained.
@@ -179,7 +179,7 @@ async fn encrypted(
 
 enum Inner {
     Plain(Socket),
-    Tls(Rustls),
+    Tls(Box<Rustls>),
 }
 
 /// What is on its way in both directions.

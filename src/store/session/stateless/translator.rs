@@ -44,6 +44,10 @@ const EXECUTED: &[u8] = b"CIs";
 
 /// One connection.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of the protocol, and any of them goes with any other"
+)]
 pub(super) struct Translator {
     /// The statement that makes the settings.
     settings: &'static str,
