@@ -178,9 +178,10 @@ impl Intake {
         self.next_near = Uptime::MIN;
     }
 
-    /// What is about to be due is read and armed again at once: it may go by another lane.
-    pub(super) const fn sweep_soon(&mut self) {
-        self.next_near = Uptime::MIN;
+    /// What is about to be due is read and armed again, as soon as [`IntakeLimits::rescan_share`] permits: it may go by
+    /// another lane.
+    pub(super) fn sweep_soon(&mut self) {
+        self.next_near = self.next_near.min(self.near_after);
     }
 
     /// What is about to be due is read as soon as [`IntakeLimits::rescan_share`] permits, and armed even if it waits

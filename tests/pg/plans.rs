@@ -27,6 +27,7 @@ const UNTIL_ANALYZED: &[&str] = &[
     "path/paces_load",
     "operator/pace_waiting",
     "operator/forecast_queues",
+    "operator/overdue",
     "operator/forecast_rows",
     "operator/campaign_last",
     "operator/campaign_decide",

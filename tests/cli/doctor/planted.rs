@@ -228,7 +228,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         create policy texts on scheduled_messages as restrictive to daemon_DB using (channel = 'email')"),
        "row security", "bad", "the restrictive policy texts may hide messages from the role daemon_", "alter policy texts"),
     db(daemon!("alter table scheduled_messages enable row level security"), "daemon role", "bad", "a policy of row level security for it on public.scheduled_messages", "punctual migrate --role daemon_"),
-    db(daemon!("revoke update on scheduled_messages from daemon_DB"), "daemon role", "bad", "UPDATE (attempts, cancel_reason,", "punctual migrate --role daemon_"),
+    db(daemon!("revoke update on scheduled_messages from daemon_DB"), "daemon role", "bad", "UPDATE (account, attempts, cancel_reason,", "punctual migrate --role daemon_"),
     db(daemon!("grant update (token) on punctual.attempts to daemon_DB"), "daemon role", "warn", "DELETE, UPDATE, UPDATE (token) on punctual.attempts", "punctual migrate --role daemon_"),
     db("create rule quiet as on update to scheduled_messages do instead nothing", "rules", "bad", "rule quiet rewrites changes", "drop rule quiet"),
     db("create table log_of (id uuid); create rule copy as on insert to scheduled_messages do also insert into log_of values (new.id)", "rules", "warn", "rule copy adds statements", "drop rule copy"),

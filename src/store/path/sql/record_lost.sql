@@ -53,8 +53,8 @@ with named as materialized (
   returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = named.started_at, finished_at = named.finished_at, body = coalesce(named.body, a.body), lawful = named.lawful
-    from named
+     set started_at = named.started_at, finished_at = named.finished_at,
+         body = coalesce(named.body, a.body), lawful = coalesce(named.lawful, a.lawful) from named
    where a.token = any (array[named.token]) and a.message_id = any (array[named.id]) and a.outcome = 'accepted' and a.started_at is null
 ), recovered as (
   insert into punctual.attempts as a
