@@ -48,7 +48,8 @@ return punctual.consent_for_app(recipient, how, shown, given, scope, at, user_id
 grant execute on function punctual.consent_for_app(text, text, text, boolean, text, timestamptz, uuid) to PUBLIC;
 call punctual.offer('punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid)', false);
 
--- An opt-out that is set or lifted, by a reply, by the provider or by hand. What `punctual.forget` replaces is neither.
+-- An opt-out that is set or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted again, and has
+-- agreed to no marketing. What `punctual.forget` replaces is neither.
 create or replace function punctual.log_opt_out() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -60,7 +61,7 @@ begin
     values (punctual.consent_key(new.their_number), new.our_number, false, 'all', new.reason, new.created_at);
   else
     insert into punctual.consents (recipient, our_number, is_given, scope, how, at)
-    values (punctual.consent_key(old.their_number), old.our_number, true, 'all', 'lifted: ' || old.reason, clock_timestamp());
+    values (punctual.consent_key(old.their_number), old.our_number, true, 'transactional', 'lifted: ' || old.reason, clock_timestamp());
   end if;
   return null;
 end

@@ -39,7 +39,7 @@ async fn consents_and_opt_outs_are_one_log_that_outlives_the_number() {
     let all = [
         "true marketing web form",
         "false all recipient opted out (STOP)",
-        "true all lifted: recipient opted out (STOP)",
+        "true transactional lifted: recipient opted out (STOP)",
         "false all recipient opted out (STOP)",
     ];
     let rows = of(Some("1-310-555-0142")).await;
