@@ -1,12 +1,13 @@
 -- The log of consents: what the app and people record in it, and opt-outs as they come and go. Re-runnable; replaced as
 -- a whole.
 
--- A recipient as the log has it: a phone number by its digits, anything else without case.
+-- A recipient as the log has it: a phone number by its digits, anything else without case; as `punctual.forget`
+-- compares them, so that it finds all of somebody's.
 create or replace function punctual.consent_key(recipient text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when btrim(recipient, white!()) ~ '^\+?[(]?[0-9][0-9 ().-]*$'
-              then '+' || regexp_replace(recipient, '[^0-9]', '', 'g')
-              else lower(btrim(recipient, white!())) end
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return regexp_replace(punctual.bare_address(recipient), '^([0-9]+)$', '+\1');
+end
 $$;
 
 -- Records that somebody has agreed, or has withdrawn that. With its owner's rights, as ledger_for_app: only those who
@@ -48,8 +49,8 @@ return punctual.consent_for_app(recipient, how, shown, given, scope, at, user_id
 grant execute on function punctual.consent_for_app(text, text, text, boolean, text, timestamptz, uuid) to PUBLIC;
 call punctual.offer('punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid)', false);
 
--- An opt-out that is set or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted again, and has
--- agreed to no marketing. What `punctual.forget` replaces is neither.
+-- An opt-out that is set or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted again, and
+-- has agreed to no marketing. What `punctual.forget` replaces is neither.
 create or replace function punctual.log_opt_out() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

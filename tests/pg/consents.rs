@@ -13,7 +13,7 @@ async fn consents_and_opt_outs_are_one_log_that_outlives_the_number() {
     let world = World::new().await;
     let client = &world.user;
     let new = NewConsent {
-        recipient: " +1 (310) 555-0142",
+        recipient: "whatsapp:+1 (310) 555‑0142",
         how: "web form",
         shown: Some("I agree to \"texts\""),
         is_given: true,
@@ -105,7 +105,7 @@ async fn the_apps_server_records_and_nobody_else_reads_or_changes_the_log() {
     run(
         &world.unseen,
         "do $$ begin create role consent_app; exception when duplicate_object or unique_violation then null; end $$;
-         grant usage on schema punctual_api to consent_app;
+         grant usage on schema punctual_api, punctual to consent_app;
          grant execute on function punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid) to consent_app",
     )
     .await;

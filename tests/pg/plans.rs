@@ -136,9 +136,14 @@ async fn a_table_that_was_vacuumed_while_it_was_small_makes_no_statement_dearer(
 /// Waits until no transaction of the server is older than what has been written: while another test's is, the dead
 /// entries of an index are passed over each time, and none is marked as dead.
 async fn passed(client: &Client) {
+    const LEFT_OPEN: &str = "select count(*) from pg_stat_activity
+         where backend_xid is not null and state like 'idle in transaction%'
+           and state_change < clock_timestamp() - interval '1 minute'";
+    const OLDEST: &str = "select txid_snapshot_xmin(txid_current_snapshot())";
     let written: i64 = one(client, "select txid_current()").await;
-    while one::<i64>(client, "select txid_snapshot_xmin(txid_current_snapshot())").await <= written
-    {
+    while one::<i64>(client, OLDEST).await <= written {
+        let left: i64 = one(client, LEFT_OPEN).await;
+        assert_eq!(left, 0, "transactions in which nothing is done");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

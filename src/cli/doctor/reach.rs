@@ -41,10 +41,11 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
     })
 }
 
-/// That changes are polled is no fault.
+/// That changes are polled is no fault: as a sentence, or as the word that those without a token get.
 fn ready(what: &str, body: &str) -> Finding {
     let (polled, remarks): (Vec<&str>, Vec<&str>) = body.lines().skip(1).partition(|remark| {
-        remark.starts_with(Remark::POLLED_TEXT) || remark.ends_with(Remark::POLLED)
+        remark.starts_with(Remark::POLLED_TEXT)
+            || remark.strip_prefix("remark: ") == Some(Remark::POLLED)
     });
     if remarks.is_empty() {
         let found = if polled.is_empty() {

@@ -50,7 +50,7 @@ pub async fn engine(client: &Client) -> Result<Finding, StoreError> {
         ]
         .contains(refusal.code())
         {
-            untried.push(*need);
+            untried.push(format!("{need} ({})", refusal.message()));
         } else {
             lacks.push(format!("{need} ({})", refusal.message()));
         }
@@ -58,10 +58,7 @@ pub async fn engine(client: &Client) -> Result<Finding, StoreError> {
     if lacks.is_empty() {
         let untried = match untried.as_slice() {
             [] => String::new(),
-            untried => format!(
-                "; not tried, because this role may make no temporary table: {}",
-                untried.join(", ")
-            ),
+            untried => format!("; not tried: {}", untried.join(", ")),
         };
         return Ok(Finding::ok(WHAT, format!("{version}{untried}")));
     }
