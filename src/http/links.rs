@@ -15,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
+use super::described::routes;
 use super::limiter::place;
 use super::serve::Peer;
 use super::{AGAIN, text};
@@ -55,9 +55,11 @@ impl Links {
 }
 
 pub(super) fn routes(links: Links) -> Router {
-    let described = OpenApiRouter::new().routes(routes!(follow));
     // The document describes it (`openapi.rs`) even where it is not served.
-    let (router, _) = described.with_state(links).split_for_parts();
+    let (router, _) = OpenApiRouter::new()
+        .routes(routes!(follow))
+        .with_state(links)
+        .split_for_parts();
     router
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod callbacks;
+mod described;
 mod endpoint;
 mod events;
 mod forecasts;
@@ -40,7 +41,6 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::forecast::Surroundings;
 use crate::limits::HttpLimits;
@@ -50,6 +50,7 @@ use crate::receipt::CallbackHandler;
 use crate::store::forecast::Assumed;
 use crate::store::{Store, TrackingLinks};
 
+use described::routes;
 use jobs::Jobs;
 use limiter::Limiter;
 
@@ -224,6 +225,18 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         stop,
         ..state
     };
+    let limits = state.limits;
+    let public = public::routes(state.callbacks.clone(), state.links.clone(), &limits);
+    let (router, _) = inside(state).split_for_parts();
+    let router = router
+        .layer(Extension(openapi::document()))
+        .merge(public)
+        .fallback(not_found);
+    bounded(router, &limits)
+}
+
+/// All but those that are for everybody.
+fn inside(state: HttpState) -> OpenApiRouter {
     let acts = OpenApiRouter::new()
         .routes(routes!(api::acts::routes::cancel_all))
         .routes(routes!(api::acts::routes::reschedule_all))
@@ -248,7 +261,7 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .fallback(not_found)
         .layer(map_response(again))
         .layer(from_fn_with_state(state.clone(), access::debug));
-    let inside = OpenApiRouter::new()
+    let pages = OpenApiRouter::new()
         .routes(routes!(page::page))
         .routes(routes!(page::message))
         .routes(routes!(page::campaigns::all))
@@ -263,27 +276,19 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
         .routes(routes!(api::campaigns::messages))
         .routes(routes!(api::campaigns::decisions))
         .routes(routes!(metrics::metrics))
-        .routes(routes!(openapi::document))
+        .routes(routes!(openapi::openapi))
         .route_layer(map_response(again))
         .merge(acts)
         .route_layer(from_fn_with_state(state.clone(), access::debug));
-    let limits = state.limits;
-    let public = public::routes(state.callbacks.clone(), state.links.clone(), &limits);
-    let (router, described) = OpenApiRouter::new()
+    OpenApiRouter::new()
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .nest("/debug", debug)
-        .merge(inside)
+        .merge(pages)
         .routes(routes!(login::form, login::login))
         .routes(routes!(login::logout))
         .routes(routes!(page::asset))
         .with_state(state)
-        .split_for_parts();
-    let router = router
-        .layer(Extension(openapi::of(described)))
-        .merge(public)
-        .fallback(not_found);
-    bounded(router, &limits)
 }
 
 fn bounded(router: Router, limits: &HttpLimits) -> Router {

@@ -1,99 +1,33 @@
-//! `GET /openapi.json`: the description of these routes. It is made from the handlers and the types that they return.
+//! `GET /openapi.json`: the description of these routes. The tests make it from the handlers and the types that they
+//! return, and hold the file that the program sends against it (`openapi/written.rs`).
 
 use axum::Extension;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{IntoParams, IntoResponses, Modify, OpenApi as _};
+use utoipa::{IntoParams, IntoResponses};
 use uuid::Uuid;
 
-use super::{api, events};
-use crate::metrics::{Elsewhere, Frame};
-use crate::provider;
-use crate::reactor::events::MessageEvent;
+use super::api;
+use crate::version::VERSION;
+
+#[cfg(test)]
+mod written;
+
+/// As the tests have written it.
+const WRITTEN: &str = include_str!("openapi/openapi.json");
+
+/// Where the version of the program is to be in it.
+const ANY_VERSION: &str = "\"version\": \"0.0.0\"";
 
 /// The document as it is sent.
 #[derive(Clone)]
 pub(super) struct Document(Bytes);
 
-/// What the routes do not say themselves.
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "Punctual",
-        description = "The HTTP interface of a running daemon, and the callbacks that it accepts. Over TCP, routes with a \
-                       `security` need the token that `punctual token` prints: `Authorization: Bearer …`, or the cookie of a \
-                       login. Over the daemon's Unix socket, which only its user can open, they need none: `curl --unix-socket \
-                       \"$(punctual token --socket)\" http://punctual/debug/timers`."
-    ),
-    // It is served by another router (`public.rs`).
-    paths(super::links::follow),
-    // They are in the events of a stream.
-    components(schemas(MessageEvent, Elsewhere, Frame, events::Now, api::Body, api::Running)),
-    modifiers(&Ways)
-)]
-struct Preface;
-
-/// The ways in.
-struct Ways;
-
-impl Modify for Ways {
-    fn modify(&self, document: &mut OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("bearer", bearer);
-        let cookie = ApiKeyValue::with_description(
-            "punctual_",
-            "Set by /login. Its name ends in eight hexadecimal digits of the installation.",
-        );
-        let session = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
-        components.add_security_scheme("session", session);
-    }
-}
-
 /// The document of these routes, and of callbacks, which may have an address of their own.
-pub(super) fn of(routes: OpenApi) -> Document {
-    let mut document = Preface::openapi();
-    document.merge(routes);
-    document.merge(provider::callback_routes());
-    // Maps with keys that are strings.
-    let mut document = serde_json::to_value(document).unwrap_or_default();
-    require_nullable(&mut document);
-    Document(document.to_string().into())
-}
-
-/// What may be null is always there: fields that are left out are never null (`nullable = false`).
-fn require_nullable(part: &mut Value) {
-    let is_null = |kind: &Value| kind == "null";
-    let nullable = |of: &Value| {
-        let kinds = of["type"].as_array().into_iter().flatten();
-        let choices = of["oneOf"].as_array().into_iter().flatten();
-        kinds.chain(choices.map(|one| &one["type"])).any(is_null)
-    };
-    match part {
-        Value::Object(fields) => {
-            let properties = fields.get("properties").and_then(Value::as_object);
-            let of = properties.into_iter().flatten();
-            let always: Vec<_> = of
-                .filter(|(_, of)| nullable(of))
-                .map(|(name, _)| name.clone())
-                .collect();
-            if !always.is_empty()
-                && let Some(required) = fields
-                    .entry("required")
-                    .or_insert_with(|| json!([]))
-                    .as_array_mut()
-            {
-                required.extend(always.into_iter().map(Value::String));
-            }
-            fields.values_mut().for_each(require_nullable);
-        }
-        Value::Array(parts) => parts.iter_mut().for_each(require_nullable),
-        _ => {}
-    }
+pub(super) fn document() -> Document {
+    let version = format!("\"version\": \"{VERSION}\"");
+    Document(WRITTEN.replacen(ANY_VERSION, &version, 1).into())
 }
 
 /// This document
@@ -104,7 +38,7 @@ fn require_nullable(part: &mut Value) {
     security(("bearer" = []), ("session" = [])),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object), Guarded, Busy)
 )]
-pub(super) async fn document(Extension(Document(document)): Extension<Document>) -> Response {
+pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
     let head = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-cache"),

@@ -25,6 +25,7 @@ mod parties;
 pub mod parts;
 mod pause;
 mod phone;
+mod regions;
 mod retention;
 mod route;
 mod routes;

@@ -1,5 +1,4 @@
-//! Whether a phone number can receive texts, as far as its country's numbering plan says: by the data of Google's
-//! libphonenumber, which the crate `phonenumber` has.
+//! Whether a phone number can receive texts, as far as its country's numbering plan says.
 //!
 //! The form of a number is decided before, by [`E164`]. The data is older than the newest ranges, so whoever uses this
 //! decides whether a fault is reported or refused ([`Validate`](crate::policy::Validate)).
@@ -7,10 +6,10 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
-use regex_lite::{Regex, RegexBuilder};
+use regex_lite::Regex;
 
 use super::E164;
+use super::regions;
 
 /// A country code has at most so many digits.
 const CODE_MAX: usize = 3;
@@ -83,7 +82,7 @@ impl NumberFault {
 /// The numbers of one region; several regions can share a country code.
 struct Region {
     general: Regex,
-    premium: Option<Kind>,
+    premium: Vec<Kind>,
     others: Vec<Kind>,
 }
 
@@ -95,36 +94,24 @@ struct Kind {
 
 /// By country code.
 static PLANS: LazyLock<HashMap<u16, Vec<Region>>> = LazyLock::new(|| {
-    // Those of no country (as +800) share one id, so all are found by their codes alone.
-    let of = |code: u16| {
-        let regions = DATABASE.by_code(&code)?;
+    let mut plans: HashMap<u16, Vec<Region>> = HashMap::new();
+    for region in regions::all() {
+        let of_code = plans.entry(region.code).or_default();
         // A region whose patterns could not be read has no numbers.
-        Some((code, regions.into_iter().filter_map(Region::of).collect()))
-    };
-    (1..1_000).filter_map(of).collect()
+        of_code.extend(Region::of(&region));
+    }
+    plans
 });
 
 impl Region {
-    fn of(metadata: &Metadata) -> Option<Self> {
-        let all = metadata.descriptors();
-        let others = [
-            all.fixed_line(),
-            all.mobile(),
-            all.toll_free(),
-            all.shared_cost(),
-            all.personal_number(),
-            all.voip(),
-            all.pager(),
-            all.uan(),
-            all.voicemail(),
-        ];
-        let others = others.into_iter().flatten().map(Kind::of);
+    fn of(region: &regions::Region) -> Option<Self> {
+        let (premium, others): (Vec<_>, Vec<_>) =
+            region.kinds.iter().partition(|kind| kind.is_premium());
+        let kinds = |of: Vec<&regions::Kind>| of.into_iter().map(Kind::of).collect::<Option<_>>();
         Some(Self {
-            general: pattern(all.general())?,
-            premium: all
-                .premium_rate()
-                .map_or(Some(None), |of| Some(Some(Kind::of(of)?)))?,
-            others: others.collect::<Option<_>>()?,
+            general: pattern(region.general)?,
+            premium: kinds(premium)?,
+            others: kinds(others)?,
         })
     }
 
@@ -132,7 +119,7 @@ impl Region {
         let is = |kind: &Kind| kind.has(national);
         if self.general.is_match(national) {
             // Some ranges are of several kinds.
-            if self.premium.as_ref().is_some_and(is) {
+            if self.premium.iter().any(is) {
                 return Some(NumberFault::Premium);
             }
             if self.others.iter().any(is) {
@@ -150,10 +137,10 @@ impl Region {
 }
 
 impl Kind {
-    fn of(of: &Descriptor) -> Option<Self> {
+    fn of(kind: &regions::Kind) -> Option<Self> {
         Some(Self {
-            lengths: of.possible_length().to_vec(),
-            pattern: pattern(of)?,
+            lengths: kind.lengths.clone(),
+            pattern: pattern(kind.pattern)?,
         })
     }
 
@@ -168,13 +155,9 @@ impl Kind {
     }
 }
 
-/// For whole numbers: the library itself would also take one that only begins so.
-fn pattern(of: &Descriptor) -> Option<Regex> {
-    let whole = format!("^(?:{})$", of.national_number().as_str());
-    RegexBuilder::new(&whole)
-        .ignore_whitespace(true)
-        .build()
-        .ok()
+/// For whole numbers.
+fn pattern(of: &str) -> Option<Regex> {
+    Regex::new(&format!("^(?:{of})$")).ok()
 }
 
 #[cfg(test)]
@@ -255,13 +238,9 @@ mod tests {
 
     #[test]
     fn every_region_is_known() {
-        let all = PLANS.iter().map(|(code, regions)| {
-            let known = DATABASE.by_code(code).unwrap().len();
-            assert_eq!(regions.len(), known, "{code}");
-            known
-        });
-        let all: usize = all.sum();
-        assert!(all > 250 && PLANS.len() > 200, "{all} {}", PLANS.len());
+        let known: usize = PLANS.values().map(Vec::len).sum();
+        assert_eq!(known, regions::all().count());
+        assert!(known > 250 && PLANS.len() > 200, "{known} {}", PLANS.len());
     }
 
     proptest! {

@@ -33,6 +33,7 @@ pub use callbacks::{
 pub use http::ClientError;
 pub use lookup::{Fetched, Listed, Query};
 pub use providers::Providers;
+#[cfg(test)]
 pub(crate) use twilio::callback_routes;
 
 /// What text messages may have: for commands that run without the settings of a provider. All providers of texts

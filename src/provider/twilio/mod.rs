@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 
+#[cfg(test)]
 pub(crate) use self::described::routes as callback_routes;
 use self::request::Requests;
 use super::http::{self, ClientError, NOT_BEGUN, date, deadline, root, step, whole};
@@ -22,6 +23,7 @@ use crate::policy::Cleared;
 pub mod callback;
 pub mod codes;
 pub mod config;
+#[cfg(test)]
 mod described;
 mod fields;
 mod lookup;
