@@ -120,6 +120,27 @@ fn systemd_takes_the_unit_and_finds_it_closed() {
     assert!(good, "{printed}");
 }
 
+/// By Kubernetes' own schemas and others' readers of YAML and TOML, where `.ci/run` has installed them: ports, paths
+/// and times of the files fit together.
+#[test]
+fn the_files_for_platforms_are_what_others_read() {
+    let home = env!("CARGO_MANIFEST_DIR");
+    let python = |argument: &[&str]| {
+        let library = format!("{home}/target/kubernetes-validate");
+        let mut python = Command::new("python3");
+        python.args(argument).current_dir(home);
+        python.env("PYTHONPATH", library).output()
+    };
+    let known = python(&["-c", "import kubernetes_validate, tomllib, yaml"]);
+    if !known.is_ok_and(|known| known.status.success()) {
+        eprintln!("SKIPPED: Python's kubernetes-validate is not here (.ci/run installs it)");
+        return;
+    }
+    let said = python(&["tests/cli/deploy/platforms.py"]).unwrap();
+    let printed = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{printed}");
+}
+
 /// Whatever the build needs is let into its context, and copied.
 #[test]
 fn the_image_is_built_from_what_the_build_needs() {
@@ -127,7 +148,9 @@ fn the_image_is_built_from_what_the_build_needs() {
     for needed in [
         "Cargo.toml",
         "Cargo.lock",
+        "build.rs",
         "src",
+        "data",
         "migrations",
         "triggers",
         "benches",
