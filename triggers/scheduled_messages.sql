@@ -306,7 +306,7 @@ begin
 end
 $$;
 
--- After INSERT. What only the daemon may make of a row is refused. And one NOTIFY for each statement, as notify_change
+-- After INSERT. What only the daemon may make of a row is refused. And one notice for each statement, as notify_change
 -- in scheduled_messages.sql has it.
 create or replace function punctual.notify_insert() returns trigger
 language plpgsql as $$
@@ -317,6 +317,7 @@ declare
   near pg_catalog.timestamptz;
   named constant int := 200;
   ids pg_catalog.text;
+  notice pg_catalog.text;
   n int;
 begin
   if not exists (
@@ -356,7 +357,12 @@ begin
                and due!(r) <= near
              limit named + 1) t;
     if n > 0 and may_notify!() then
-      perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
+      notice := case when n > named then 'rescan' else 'ids ' || ids end;
+      if is_fed!() then
+        perform pg_logical_emit_message(true, 'punctual', notice);
+      else
+        perform pg_notify('punctual', notice);
+      end if;
     end if;
   end if;
   perform set_config('search_path', path, true);
@@ -473,17 +479,19 @@ $$;
 
 -- --------------------------------------------------------------------- notice
 
--- One NOTIFY for each statement, and only if a row of it is due within the notice window: a transaction that
--- notifies takes a database-wide lock at its commit. The payload is a hint; the daemon that receives it reads
--- the table. `set local punctual.notify = 'off'` omits it, for a transaction that is to be prepared, which may
--- not notify. The window (2 h) is twice the largest horizon a daemon may have, so whatever is not notified here
--- is in a later sweep of the whole window.
+-- One notice for each statement, and only if a row of it is due within the notice window: a transaction that
+-- notifies takes a server-wide lock at its commit. Where there is a change feed, the notice is a message of the log,
+-- without that lock. The payload is a hint; the daemon that receives it reads the table.
+-- `set local punctual.notify = 'off'` omits it, for a transaction that is to be prepared, which may not notify. The
+-- window (2 h) is twice the largest horizon a daemon may have, so whatever is not reported here is in a later sweep of
+-- the whole window.
 create or replace function punctual.notify_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   near constant timestamptz := clock_timestamp() + interval '2 hours';
   named constant int := 200;
   ids text;
+  notice text;
   n int;
 begin
   if tg_op = 'DELETE' then
@@ -504,7 +512,12 @@ begin
              limit named + 1) t;
   end if;
   if n > 0 and may_notify!() then
-    perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
+    notice := case when n > named then 'rescan' else 'ids ' || ids end;
+    if is_fed!() then
+      perform pg_logical_emit_message(true, 'punctual', notice);
+    else
+      perform pg_notify('punctual', notice);
+    end if;
   end if;
   return null;
 end

@@ -22,6 +22,8 @@ const POLL_EVERY: RangeInclusive<Duration> = Duration::from_millis(100)..=Durati
 pub enum Changes {
     /// It is notified.
     Notify,
+    /// It reads them from the write-ahead log.
+    Feed,
     /// It looks for them, and leaves nothing in a session.
     Poll,
 }
@@ -62,6 +64,7 @@ impl Database {
     pub fn limits(&self) -> Limits {
         match self.changes {
             Changes::Notify => Limits::default(),
+            Changes::Feed => Limits::fed(),
             Changes::Poll => Limits::polling(self.poll_every),
         }
     }
@@ -76,6 +79,7 @@ impl Database {
         let dsn = Dsn::parse(self.url.expose_secret())?;
         match self.changes {
             Changes::Notify => Ok(dsn),
+            Changes::Feed => dsn.clone().fed().map(|_| dsn),
             Changes::Poll => dsn.polled(),
         }
     }
@@ -144,7 +148,8 @@ pub(super) fn read(raw: &mut Raw) -> Option<Database> {
 fn changes(text: &str) -> Result<Changes, String> {
     match text {
         "notify" => Ok(Changes::Notify),
+        "feed" => Ok(Changes::Feed),
         "poll" => Ok(Changes::Poll),
-        _ => Err("notify or poll".into()),
+        _ => Err("notify, feed or poll".into()),
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! - `event_loop`: passes inputs to the reactor, and starts what it decides.
 //! - `tasks`: the other tasks; one that ends or panics ends the daemon with its name. They are
-//!   the listener, those of `listening` providers, the `heartbeat`, the `database_clock`, the `health` check, the
-//!   `chores`, the `look_ups`, the `journal_watch`, the `recovery` of attempts of dead instances, the `restore` watch,
-//!   which compares what is in `quarantine`, the `writer`, and the HTTP servers.
+//!   the listener, the change feed, those of `listening` providers, the `heartbeat`, the `database_clock`, the
+//!   `health` check, the `chores`, the `look_ups`, the `journal_watch`, the `recovery` of attempts of dead
+//!   instances, the `restore` watch, which compares what is in `quarantine`, the `writer`, and the HTTP servers.
 //! - `log_sums`: sums up log lines that repeat, with `repeats` and `outcome_log`.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Payload};
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
-use crate::listen::{self, Heard};
+use crate::listen;
 use crate::message::{AttemptToken, Capabilities, InstanceId};
 use crate::metrics::Metrics;
 use crate::plan::reminders::Planning;
@@ -124,6 +124,9 @@ pub enum RunError {
     /// Changes cannot be polled.
     #[error(transparent)]
     Unpolled(#[from] listen::Unpolled),
+    /// There can be no change feed.
+    #[error(transparent)]
+    Unfed(#[from] listen::Unfed),
     /// No session with the database.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -154,6 +157,7 @@ impl RunError {
             Self::Schema(error) => error.is_away(),
             Self::Unproven(error) => error.is_away(),
             Self::Unpolled(error) => error.is_away(),
+            Self::Unfed(error) => error.is_away(),
             Self::Connect(error) => error.is_away(),
             Self::Database(error) => error.is_away(),
             Self::Journal(_) | Self::Timer(_) | Self::Task(_) | Self::Unrecorded(_) => false,
@@ -218,7 +222,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         notes: Arc::default(),
     };
     let (wakers, health) = (Wakers::default(), Health::default());
-    spawn_listener(&mut tasks, parts.dsn, &dispatch, heard_tx);
+    listening::spawn_listener(&mut tasks, parts.dsn, &dispatch, heard_tx, &wakers);
     let recovered = handler.when_recovered();
     listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
@@ -281,16 +285,6 @@ fn reactor(settings: Settings, dispatch: &Dispatch) -> Reactor<Payload> {
     Reactor::new(settings, dispatch.clock.now(), AttemptToken::fresh)
         .with_capabilities(dispatch.providers.all_capabilities())
         .with_routes(Arc::clone(&dispatch.rules.routes))
-}
-
-/// Starts the task that says when the database has changed, or that it answers.
-fn spawn_listener(tasks: &mut Tasks, dsn: Dsn, dispatch: &Dispatch, heard: mpsc::Sender<Heard>) {
-    let (store, limits) = (dispatch.store.clone(), dispatch.limits.daemon.channel);
-    if dsn.is_polled() {
-        tasks.spawn("listener", listen::poll(store, heard, limits));
-    } else {
-        tasks.spawn("listener", listen::listen(dsn, store, heard, limits));
-    }
 }
 
 /// Starts the tasks on which no message that is due waits.

@@ -234,7 +234,8 @@ impl Restore {
         })
         .await;
         // This instance may be recorded in the previous history only.
-        until(limits, || store.bounded(store.instance_start())).await;
+        let changes = self.dispatch.limits.daemon.channel.changes();
+        until(limits, || store.bounded(store.instance_start(changes))).await;
         self.progress.unrecorded = false;
         self.publish().await;
     }

@@ -103,9 +103,12 @@ impl Start<'_> {
             .mapping(self.app_tables.cloned());
         migrator.check(self.dsn).await?;
         self.check_planner(&migrator).await?;
+        if self.limits.channel.is_fed {
+            listen::check_fed(self.dsn).await?;
+        }
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
-        own.instance_start().await?;
+        own.instance_start(self.limits.channel.changes()).await?;
         own.quarantine_read().await?;
         notify_members(own, &self.limits.heartbeat).await;
         measure(own, self.clock, &self.limits.clock).await?;

@@ -80,6 +80,23 @@ pub struct ChannelLimits {
     pub reconnect: Backoff,
     /// How often sweeps look for changes that nothing notifies of; `None`: there is a channel.
     pub poll_every: Option<Duration>,
+    /// Whether there is a change feed beside the channel.
+    pub is_fed: bool,
+    /// Notices of a feed that wait until others see what was committed. The server keeps what is more.
+    pub written_max: usize,
+    /// Between two looks whether they do.
+    pub visible: Backoff,
+}
+
+impl ChannelLimits {
+    /// How changes are learned of, as the settings and the instances' table have it.
+    pub const fn changes(&self) -> &'static str {
+        match self.poll_every {
+            Some(_) => "poll",
+            None if self.is_fed => "feed",
+            None => "notify",
+        }
+    }
 }
 
 /// Heartbeats.
@@ -209,6 +226,9 @@ impl Default for ChannelLimits {
             proof_within: seconds(3),
             reconnect: Backoff::new(milliseconds(100), seconds(1)),
             poll_every: None,
+            is_fed: false,
+            written_max: 1_024,
+            visible: Backoff::new(milliseconds(1), milliseconds(100)),
         }
     }
 }

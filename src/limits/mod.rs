@@ -57,4 +57,11 @@ impl Limits {
         limits.daemon.channel.poll_every = Some(every);
         limits
     }
+
+    /// Those of a daemon with a change feed.
+    pub fn fed() -> Self {
+        let mut limits = Self::default();
+        limits.daemon.channel.is_fed = true;
+        limits
+    }
 }

@@ -1,4 +1,5 @@
-//! The notification channel: a separate connection that LISTENs, and verifies that notifications arrive.
+//! The notification channel: a separate connection that LISTENs, and verifies that notifications arrive. The change
+//! feed (`feed.rs`) is listened to in the same way.
 //!
 //! `LISTEN` succeeds through a pooler in transaction mode and delivers nothing, and a socket
 //! whose other end is gone is silent too. So a nonce is notified from *another* connection,
@@ -7,20 +8,26 @@
 use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 use crate::limits::daemon::ChannelLimits;
-use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, refusal_of};
+use crate::store::{ConnectError, Dsn, DsnError, PATIENCE, Store, StoreError, refusal_of};
 
+mod feed;
 mod notification;
 mod poll;
 mod proof;
+mod visible;
+mod way;
 
+pub use feed::{Unfed, check_fed};
 pub use notification::Notification;
 pub use poll::{Unpolled, check_polled, poll};
 pub use proof::{Unproven, prove};
+pub use visible::when_visible;
+pub use way::Way;
 
 /// The channel, as the triggers name it.
 pub const CHANNEL: &str = "punctual";
@@ -43,8 +50,18 @@ pub enum Heard {
         /// Whether there was a connection to the database.
         connected: bool,
     },
+    /// The change feed is verified: commits from now on arrive by it.
+    Fed,
+    /// There is no change feed; what is committed is notified.
+    Unfed {
+        /// The reason, for people.
+        reason: String,
+    },
     /// A notification that rows changed.
     Notification(Notification),
+    /// The same by a change feed, and whose: the low half of a transaction's id. It may be before others see what the
+    /// transaction has changed ([`when_visible`]).
+    Written(u32, Notification),
 }
 
 /// The reason when a nonce did not arrive.
@@ -54,10 +71,14 @@ const DEAF: &str = "notifications do not arrive: a pooler in transaction mode, o
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
+    #[error("DATABASE_URL {0}")]
+    Address(#[source] DsnError),
     #[error("cannot connect: {0}")]
     Connect(#[source] ConnectError),
     #[error("LISTEN failed: {}", refusal_of(.0))]
     Listen(#[source] tokio_postgres::Error),
+    #[error("the server makes no slot: {}", refusal_of(.0))]
+    Begin(#[source] tokio_postgres::Error),
     #[error("the connection was lost: {}", refusal_of(.0))]
     Broken(#[source] tokio_postgres::Error),
     #[error("the server closed the connection")]
@@ -66,16 +87,30 @@ enum Lost {
     Notify(#[source] StoreError),
     #[error("{}", DEAF)]
     Deaf,
+    #[error(
+        "a nonce does not arrive: the server is behind with the log, or the connection is dead"
+    )]
+    Behind,
+    #[error(
+        "another instance needs notifications (PUNCTUAL_CHANGES=notify, or an earlier version)"
+    )]
+    Others,
     #[error("internal error: no receiver for notifications")]
     Unheard,
 }
 
 /// Listens until `heard` is closed. Reconnects with backoff; every loss is reported.
-pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>, limits: ChannelLimits) {
+pub async fn listen(
+    dsn: Dsn,
+    store: Store,
+    heard: mpsc::Sender<Heard>,
+    limits: ChannelLimits,
+    way: Way,
+) {
     let mut failures = 0_u32;
     loop {
         let mut was_up = false;
-        let lost = match session(&dsn, &store, &heard, &mut was_up, &limits).await {
+        let lost = match session(&dsn, &store, &heard, &mut was_up, &limits, &way).await {
             Lost::Unheard => return,
             lost => lost,
         };
@@ -89,14 +124,17 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>, limits: 
         } else {
             failures.saturating_add(1)
         };
-        let down = Heard::Down {
-            reason: lost.to_string(),
-            connected: matches!(lost, Lost::Listen(_) | Lost::Deaf),
-        };
-        if heard.send(down).await.is_err() {
+        if heard.send(way.down(&lost)).await.is_err() {
             return;
         }
-        sleep(limits.reconnect.spread(failures, Uuid::new_v4())).await;
+        let pause = match lost {
+            Lost::Others => limits.proof_every,
+            _ => limits.reconnect.spread(failures, Uuid::new_v4()),
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = way.changed() => {}
+        }
     }
 }
 
@@ -107,31 +145,30 @@ async fn session(
     heard: &mpsc::Sender<Heard>,
     was_up: &mut bool,
     limits: &ChannelLimits,
+    way: &Way,
 ) -> Lost {
-    let (client, mut connection) = match dsn.connect_to_primary().await {
+    if let Err(lost) = way.is_free(store).await {
+        return lost;
+    }
+    let (client, mut connection) = match way.connect(dsn).await {
         Ok(connected) => connected,
-        Err(e) => return Lost::Connect(e),
+        Err(lost) => return lost,
     };
     let mut messages = std::pin::pin!(poll_fn(move |cx| connection.poll_message(cx)));
-    let subscribe = async {
-        let listen = format!("listen {CHANNEL}");
-        client.batch_execute(&listen).await.map_err(Lost::Listen)
-    };
     // The connection only moves while its messages are polled.
-    let mut subscribe = std::pin::pin!(timeout(limits.proof_within, subscribe));
+    let mut subscribe = std::pin::pin!(way.subscribe(&client, limits));
     loop {
         tokio::select! {
             done = &mut subscribe => match done {
-                Ok(Ok(())) => break,
-                Ok(Err(lost)) => return lost,
-                Err(_) => return Lost::Deaf,
+                Ok(()) => break,
+                Err(lost) => return lost,
             },
-            message = messages.next() => if let Some(lost) = pass_on(message, None, heard).await.err() {
+            message = messages.next() => if let Some(lost) = pass_on(message, None, heard, way).await.err() {
                 return lost;
             },
         }
     }
-    match prove_for_ever(&mut messages, store, heard, was_up, limits).await {
+    match prove_for_ever(&mut messages, store, heard, was_up, limits, way).await {
         Err(lost) => lost,
         Ok(never) => match never {},
     }
@@ -143,13 +180,15 @@ async fn prove_for_ever(
     heard: &mpsc::Sender<Heard>,
     was_up: &mut bool,
     limits: &ChannelLimits,
+    way: &Way,
 ) -> Result<std::convert::Infallible, Lost> {
     loop {
+        way.is_free(store).await?;
         let nonce = Uuid::new_v4();
         let payload = Notification::nonce(nonce);
         // It is a commit, which waits for a slow disk like any other: it may take as long as the server
         // is observed to work on it.
-        let notify = store.within_at_work(limits.proof_within, PATIENCE, store.notify(&payload));
+        let notify = store.within_at_work(limits.proof_within, PATIENCE, way.send(store, &payload));
         let mut notify = std::pin::pin!(notify);
         let mut too_late = std::pin::pin!(sleep(limits.proof_within));
         let mut notified = false;
@@ -160,33 +199,33 @@ async fn prove_for_ever(
                     match done {
                         Ok(()) => {}
                         // Either connection may be the silent one.
-                        Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(Lost::Deaf),
+                        Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(way.deaf()),
                         Err(other) => return Err(Lost::Notify(other)),
                     }
                     notified = true;
                     too_late.set(sleep(limits.proof_within));
                 }
-                message = messages.next() => proven |= pass_on(message, Some(nonce), heard).await?,
-                () = &mut too_late, if notified => return Err(Lost::Deaf),
+                message = messages.next() => proven |= pass_on(message, Some(nonce), heard, way).await?,
+                () = &mut too_late, if notified => return Err(way.deaf()),
             }
         }
         if !*was_up {
             *was_up = true;
-            let prepares = store.bounded(store.prepares_transactions()).await;
-            let unnotified = prepares.map_err(Lost::Notify)?;
-            let up = Heard::Up { unnotified };
+            let up = way.up(store).await?;
             heard.send(up).await.map_err(|_| Lost::Unheard)?;
         }
         let mut pause = std::pin::pin!(sleep(limits.proof_every));
         let mut distrusted = std::pin::pin!(store.distrusted());
+        let mut changed = std::pin::pin!(way.changed());
         loop {
             tokio::select! {
                 message = messages.next() => {
-                    pass_on(message, None, heard).await?;
+                    pass_on(message, None, heard, way).await?;
                 }
                 () = &mut pause => break,
                 // This one leads to the same server.
                 () = &mut distrusted => break,
+                () = &mut changed => break,
             }
         }
     }
@@ -197,6 +236,7 @@ async fn pass_on(
     message: Option<Result<AsyncMessage, tokio_postgres::Error>>,
     nonce: Option<Uuid>,
     heard: &mpsc::Sender<Heard>,
+    way: &Way,
 ) -> Result<bool, Lost> {
     let notification = match message {
         None => return Err(Lost::Closed),
@@ -204,10 +244,12 @@ async fn pass_on(
         Some(Ok(AsyncMessage::Notification(n))) if n.channel() == CHANNEL => n,
         Some(Ok(_)) => return Ok(false),
     };
+    let from = notification.process_id();
     match Notification::parse(notification.payload()) {
         Some(Notification::Nonce(heard)) => Ok(nonce == Some(heard)),
         Some(notification) => {
-            let sent = heard.send(Heard::Notification(notification)).await;
+            let said = way.heard(from, notification);
+            let sent = heard.send(said).await;
             sent.map_err(|_| Lost::Unheard)?;
             Ok(false)
         }

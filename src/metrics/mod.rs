@@ -13,6 +13,7 @@ use crate::policy::ReasonKind;
 use crate::reactor::events::{EventKind, MessageEvent};
 
 mod feed;
+mod gauge;
 mod histogram;
 mod others;
 mod recent;
@@ -23,6 +24,7 @@ mod texts;
 mod waiting;
 
 pub use feed::{Feed, Following, Frame, Happened};
+pub use gauge::Gauge;
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 pub use others::{Elsewhere, Punctuality};
 pub use recent::Recent;
@@ -98,23 +100,6 @@ impl ClaimResult {
     }
 }
 
-/// What is measured from time to time, by a chore.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gauge {
-    /// How full the server's notification queue is, 0 to 1.
-    NotifyQueue,
-    /// Messages `unconfirmed`, counted up to a bound.
-    InDoubt,
-    /// Writes that the app's tables refused and that wait.
-    Outbox,
-    /// Pending messages whose number has a fault, counted up to a bound.
-    NumberFaults,
-    /// 1 while the journal can be written; not measured: there is none.
-    Journal,
-}
-
-const GAUGES: usize = 5;
-
 /// Kinds of ends of a request.
 pub(crate) const ANSWERS: [EventKind; 6] = [
     EventKind::Sent,
@@ -166,7 +151,7 @@ pub struct Metrics {
     left_out: AtomicU64,
     counters: [AtomicU64; COUNTERS],
     /// The bits of a float; not a number until it was measured.
-    gauges: [AtomicU64; GAUGES],
+    gauges: [AtomicU64; Gauge::ALL.len()],
     /// Few, and not in the path of a message.
     receipts: Mutex<BTreeMap<&'static str, u64>>,
     last_sent_us: AtomicU64,

@@ -314,34 +314,9 @@ impl Page<'_> {
     }
 
     fn sampled(&mut self, metrics: &Metrics) -> fmt::Result {
-        for (gauge, name, help) in [
-            (
-                Gauge::NotifyQueue,
-                "punctual_notify_queue_usage_ratio",
-                "Used share of the server's notification queue; at 1 transactions that notify fail.",
-            ),
-            (
-                Gauge::InDoubt,
-                "punctual_in_doubt",
-                "Unconfirmed messages, counted up to 10000.",
-            ),
-            (
-                Gauge::Outbox,
-                "punctual_outbox_waiting",
-                "Writes that the app's tables refused and that are pending, counted up to 10000.",
-            ),
-            (
-                Gauge::NumberFaults,
-                "punctual_number_faults",
-                "Pending messages whose number cannot receive texts, or is a premium-rate one, counted up to 10000.",
-            ),
-            (
-                Gauge::Journal,
-                "punctual_journal_writable",
-                "1 while the journal can be written; absent if there is none.",
-            ),
-        ] {
+        for gauge in Gauge::ALL {
             if let Some(value) = metrics.measured(gauge) {
+                let (name, help) = gauge.described();
                 self.gauge(name, help, value)?;
             }
         }

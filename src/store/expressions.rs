@@ -175,6 +175,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             put(b"queue_has_room", b"", out);
             out.byte(b')');
         }
+        // Whether a change feed of this database is there (`session/feed.rs`): what is written to the log arrives, and
+        // nothing has to be notified. Every transaction that finds a slot which is ready is decoded by it. Any role may
+        // read this; with another `wal_level` it costs nothing.
+        b"is_fed" => out.row(catalog::IS_FED, b""),
         // Whether the trigger `e.name` is for a column that this table does not have.
         b"is_without_column" => out.row(catalog::IS_WITHOUT_COLUMN, alias),
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),

@@ -66,7 +66,7 @@ pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::notify::notify_plainly;
 pub use session::server::SessionDefaults;
 pub use session::watch::Watch;
-pub use session::{connect, dsn};
+pub use session::{connect, dsn, feed};
 
 use app_schema::Sql;
 use path::no_effect::Effects;

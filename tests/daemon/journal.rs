@@ -89,7 +89,7 @@ enum Leases {
 /// be waited for.
 async fn reaped(world: &World, ids: &[Uuid], leases: Leases) {
     let store = Store::new(world.db.dsn().pool(1), InstanceId::fresh());
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let age = "update punctual.instances
                   set started_at = started_at - interval '1 h',
                       heartbeat_at = heartbeat_at - case when id = $1 then interval '0' else interval '1 h' end;";

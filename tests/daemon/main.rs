@@ -23,6 +23,7 @@ mod doubt;
 mod email;
 mod ending;
 mod fates;
+mod feed;
 mod forecast;
 mod history;
 mod http;

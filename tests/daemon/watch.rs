@@ -33,7 +33,7 @@ impl Place {
         let watch = Watch::over(dsn.clone());
         let pool = dsn.pool_with(1, None, Some(&watch));
         let store = Store::new(pool, InstanceId::fresh()).with_watch(watch);
-        store.instance_start().await.unwrap();
+        store.instance_start("notify").await.unwrap();
         Self {
             store,
             proxy,

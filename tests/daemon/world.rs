@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, punctual, set, until};
-use crate::harness::{TestDb, dsn, session};
+use crate::harness::{TestDb, dsn, is_fed, session};
 use crate::standin::{Act, Seen, StandIn};
 
 pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -34,6 +34,10 @@ impl World {
              exception when duplicate_object or unique_violation then null; end $$"
         );
         world.app.batch_execute(&create).await.unwrap();
+        if is_fed() {
+            let may = format!("alter role {ROLE} replication");
+            world.app.batch_execute(&may).await.unwrap();
+        }
         Migrator::embedded()
             .grant(world.db.dsn(), ROLE)
             .await

@@ -515,7 +515,7 @@ impl Real {
     async fn live(&self, deed: &Deed, by: u64) -> Result<(), StoreError> {
         let set = match deed {
             Deed::Start { .. } => {
-                self.store(by).instance_start().await?;
+                self.store(by).instance_start("notify").await?;
                 "started_at = started_at + interval '1 hour', heartbeat_at = heartbeat_at + interval '1 hour'"
             }
             Deed::Beat { .. } => {

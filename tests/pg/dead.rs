@@ -279,7 +279,7 @@ async fn thousands_are_cancelled_and_what_is_held_comes_next_time() {
 }
 
 async fn start(store: &Store) {
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
 }
 
 /// Makes it look as if the instance had started and last beaten so long ago.

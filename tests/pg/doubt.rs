@@ -164,7 +164,7 @@ impl Case {
     async fn reaped(&self) {
         // Its instance never was, the database and the reaper are old.
         let reaper = Store::new(self.world.db.dsn().pool(1), InstanceId::fresh());
-        reaper.instance_start().await.unwrap();
+        reaper.instance_start("notify").await.unwrap();
         run(
             &self.world.unseen,
             "update punctual.instances set started_at = started_at - interval '1 h';

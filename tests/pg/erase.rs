@@ -239,6 +239,7 @@ const TEXTS: &[(&str, &str)] = &[
         "what an endpoint of the app's answered, until it is written to the app's job",
     ),
     ("instances.version", "a version"),
+    ("instances.changes", "how it learns of changes"),
     ("instances.role", "a role of the database"),
     (
         "instances.state",

@@ -119,7 +119,7 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
         rules: PublishedRules::of(&rules(), &capabilities()),
         ..PublishedState::default()
     };
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     store.publish(&published).await.unwrap();
 
     // By what the instance has published, and by nothing else.
@@ -255,7 +255,7 @@ async fn what_stands_before_the_claim_is_read_too() {
         "none ever ran: {waiting}"
     );
 
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let foreseen = forecasts(&world.user, &all, &assumed()).await.unwrap();
     let about = |id| foreseen.of(id).unwrap().to_string();
     assert!(
@@ -360,7 +360,7 @@ async fn a_sender_with_a_rate_sends_one_after_the_other(world: &World, paced: Me
 async fn what_takes_no_slot_is_before_nothing() {
     let world = World::new().await;
     let store = store(&world);
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let campaign = Uuid::from_u128(0xCD);
     let gap = Duration::from_secs(29);
     let of_campaign = key(PaceScope::Campaign, &campaign.to_string());

@@ -13,6 +13,31 @@ use tokio_postgres::Client;
 
 const TEMPLATE: &str = "punctual_template";
 
+/// Whether daemons of any test have a change feed.
+pub(crate) fn is_fed() -> bool {
+    std::env::var("PUNCTUAL_TESTED_CHANGES").is_ok_and(|changes| changes == "feed")
+}
+
+/// What a server of a test is set to for that, before others.
+pub(crate) fn settings_for_feeds() -> Vec<(String, String)> {
+    let settings = [
+        ("wal_level", "logical"),
+        ("max_replication_slots", "100"),
+        ("max_wal_senders", "100"),
+        // Otherwise notices wait until the log is written, every 200 ms.
+        ("synchronous_commit", "on"),
+    ];
+    let all = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    all.into_iter().filter(|_| is_fed()).collect()
+}
+
+/// The same for a database.
+pub(crate) async fn prepare_for_feeds(dsn: &Dsn) {
+    if is_fed() {
+        Migrator::embedded().make_feed(dsn).await.unwrap();
+    }
+}
+
 /// The cluster, running; its template has the schema.
 pub(crate) fn cluster() -> &'static PrivatePostgres {
     static CLUSTER: OnceLock<PrivatePostgres> = OnceLock::new();
@@ -20,7 +45,11 @@ pub(crate) fn cluster() -> &'static PrivatePostgres {
         let server = PrivatePostgres::start(Options {
             fsync: false,
             // Tests run at once, and each may hold several connections.
-            settings: vec![("max_connections".into(), "200".into())],
+            settings: [
+                settings_for_feeds(),
+                vec![("max_connections".into(), "200".into())],
+            ]
+            .concat(),
             ..Options::default()
         })
         .expect("a private Postgres");
@@ -32,6 +61,7 @@ pub(crate) fn cluster() -> &'static PrivatePostgres {
                 .run(&template)
                 .await
                 .expect("the schema applies to an empty database");
+            prepare_for_feeds(&template).await;
         });
         server
     })

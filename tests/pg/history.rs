@@ -23,7 +23,7 @@ impl Instance {
     async fn start(world: &World) -> Self {
         let lineage = Lineage::default();
         let store = Store::new(world.db.dsn().pool(3), InstanceId::fresh()).with_lineage(&lineage);
-        store.instance_start().await.unwrap();
+        store.instance_start("notify").await.unwrap();
         store.instance_beat().await.unwrap();
         Self { store, lineage }
     }
@@ -63,7 +63,7 @@ async fn a_database_without_the_latest_commit_claims_nothing() {
         // In the history that is accepted, it goes on.
         let moved = one.lineage.moved().await;
         one.lineage.accept(moved);
-        one.store.instance_start().await.unwrap();
+        one.store.instance_start("notify").await.unwrap();
         won(&one.store, &ids[1..]).await;
         one.store.instance_beat().await.unwrap();
     }
@@ -132,7 +132,7 @@ async fn what_the_history_before_answers_is_not_ours() {
         !error.is_refusal(),
         "it may be in the history before: {error}"
     );
-    one.store.instance_start().await.unwrap();
+    one.store.instance_start("notify").await.unwrap();
     won(&one.store, &ids[2..]).await;
 }
 

@@ -49,7 +49,7 @@ impl World {
         let app = db.client().await;
         let store = Store::new(db.dsn().pool(4), InstanceId::fresh())
             .with_default_sender(Some(&FROM.parse().unwrap()));
-        store.instance_start().await.unwrap();
+        store.instance_start("notify").await.unwrap();
         let public = PUBLIC.parse().unwrap();
         let callbacks = Arc::new(TwilioCallbacks::new(&public, AUTH_TOKEN.to_owned().into()));
         let listener = bind("127.0.0.1:0".parse().unwrap(), "a test")

@@ -166,7 +166,7 @@ async fn works_beside_this_one_and_starts_again(program: (i32, &'static str)) {
     let world = World::new().await;
     let before = Before::start(&world, program).await;
     let store = store(&world);
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let ranking = store.members(Duration::from_secs(20)).await.unwrap();
     assert!(!ranking.is_alone());
     assert_eq!(store.outdated_instances(), 0);
@@ -262,7 +262,7 @@ async fn an_older_daemon_claims_nothing_and_records_what_it_has_sent() {
 
     // The others see it, and wait for no turn of it.
     let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let ranking = store.members(Duration::from_secs(20)).await.unwrap();
     assert!(ranking.is_alone());
     assert_eq!(store.outdated_instances(), 1);
@@ -411,7 +411,7 @@ async fn once_an_opt_out_was_forgotten_an_older_daemon_claims_nothing() {
     );
     run(&world.unseen, &beside).await;
     let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let members = store.members(Duration::from_secs(20)).await.unwrap();
     assert!(members.is_alone());
     assert_eq!(store.outdated_instances(), 1);
@@ -439,7 +439,7 @@ async fn a_program_that_knows_no_rates_claims_nothing_while_a_sender_has_one() {
     )
     .await;
     let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     assert!(
         store
             .members(Duration::from_secs(20))

@@ -7,10 +7,10 @@ use tokio_postgres::Client;
 use super::{next, senders, zones};
 use crate::cli::{once, session};
 use crate::clock;
-use crate::config::{Config, Database};
+use crate::config::{Changes, Config, Database};
 use crate::limits::daemon::ChannelLimits;
 use crate::listen;
-use crate::message::{Moment, Sender};
+use crate::message::{Moment, Sender, counted};
 use crate::plan::reminders::TEMPLATE;
 use crate::reactor::report::Remark;
 use crate::schedule::offset::JUMP_US;
@@ -20,6 +20,9 @@ use crate::store::{Dsn, MigrateError, Migrator, StoreError};
 
 /// With a larger difference between the clocks a daemon does not start to send.
 const CLOCK_OFF_US: i64 = JUMP_US;
+
+/// With more of the log kept for change feeds, something is wrong, and the disk may fill up.
+const KEPT_MAX: u64 = 1 << 30;
 
 pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<Finding> {
     let dsn = match database.dsn() {
@@ -39,9 +42,8 @@ pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<F
         Finding::not(Level::Warn, "connection string", found, remedy)
     }));
     let dsn = dsn.for_doctor();
-    let every = database.poll_every;
     let looked = session::with(&dsn, async |client| {
-        Ok(look(client, &dsn, every, config).await)
+        Ok(look(client, &dsn, database, config).await)
     });
     let looked = looked.await;
     match looked {
@@ -109,10 +111,39 @@ async fn connection_mode(dsn: &Dsn, every: Duration) -> Finding {
     }
 }
 
+/// Whether a daemon would have a change feed here, and how much of the log is kept for those that run.
+async fn change_feed(dsn: &Dsn) -> Finding {
+    const WHAT: &str = "change feed";
+    let condition = match listen::check_fed(dsn).await {
+        Ok(condition) => condition,
+        // It says what to do.
+        Err(e) => return failed(WHAT, &e),
+    };
+    let slots = counted(
+        usize::try_from(condition.slots).unwrap_or(usize::MAX),
+        "slot",
+        "slots",
+    );
+    let found = format!(
+        "{slots}, for which {} MiB of the log are kept",
+        condition.kept >> 20
+    );
+    if condition.kept > KEPT_MAX {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            found,
+            "a daemon does not keep up, or a transaction has been open for long; stop the daemon, and its slot is gone; \
+             max_slot_wal_keep_size bounds what is kept",
+        );
+    }
+    Finding::ok(WHAT, found)
+}
+
 async fn look(
     client: &Client,
     dsn: &Dsn,
-    every: Duration,
+    database: &Database,
     config: Option<&Config>,
 ) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("database", format!("connected to {dsn}"))];
@@ -125,7 +156,10 @@ async fn look(
     }
     let engine = doctor::engine(client).await;
     findings.push(engine.unwrap_or_else(|e| failed("engine", &e)));
-    findings.push(connection_mode(dsn, every).await);
+    findings.push(connection_mode(dsn, database.poll_every).await);
+    if database.changes == Changes::Feed {
+        findings.push(change_feed(dsn).await);
+    }
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();
     let schema = migrator.check(dsn).await;

@@ -41,18 +41,24 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
     })
 }
 
-/// That changes are polled is no fault: as a sentence, or as the word that those without a token get.
+/// How changes are learned of is no fault: as a sentence, or as the word that those without a token get.
 fn ready(what: &str, body: &str) -> Finding {
-    let (polled, remarks): (Vec<&str>, Vec<&str>) = body.lines().skip(1).partition(|remark| {
-        remark.starts_with(Remark::POLLED_TEXT)
-            || remark.strip_prefix("remark: ") == Some(Remark::POLLED)
-    });
+    let ways = [
+        (Remark::POLLED, Remark::POLLED_TEXT),
+        (Remark::FED, Remark::FED_TEXT),
+    ];
+    let way_of = |remark: &str| {
+        let kind = remark.strip_prefix("remark: ");
+        let is_it = |(of, text): &(&str, &str)| remark.starts_with(text) || kind == Some(*of);
+        ways.into_iter().find(is_it)
+    };
+    let (way, remarks): (Vec<&str>, Vec<&str>) = body
+        .lines()
+        .skip(1)
+        .partition(|remark| way_of(remark).is_some());
     if remarks.is_empty() {
-        let found = if polled.is_empty() {
-            "ready"
-        } else {
-            "ready; changes are polled"
-        };
+        let way = way.first().and_then(|remark| way_of(remark));
+        let found = way.map_or_else(|| "ready".to_owned(), |(_, text)| format!("ready; {text}"));
         return Finding::ok(what, found);
     }
     Finding::not(

@@ -10,7 +10,7 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::{output, session};
-use crate::config::{self, Sources};
+use crate::config::{self, Changes, Sources};
 use crate::store::{Migrator, PRESETS, Preset};
 
 /// Create or update the tables and triggers in the database; safe to repeat.
@@ -119,6 +119,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print("sent messages are written to messages and conversations\n");
     }
     let report = progress::shown(&migrator, &dsn).await?;
+    if config::database(sources)?.changes == Changes::Feed {
+        migrator.make_feed(&dsn).await?;
+    }
     if let Some(switch) = args.notify_users {
         migrator.notify_users(&dsn, switch == Switch::On).await?;
     }

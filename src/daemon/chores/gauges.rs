@@ -11,5 +11,6 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     metrics.set(Gauge::NotifyQueue, sampled.notify_queue);
     metrics.set(Gauge::InDoubt, sampled.in_doubt);
     metrics.set(Gauge::Outbox, sampled.outbox);
+    metrics.set(Gauge::FeedKept, sampled.feed_kept.unwrap_or(f64::NAN));
     Ok(Progress::Done)
 }

@@ -72,6 +72,7 @@ impl EventLoop {
         if let Some(every) = self.dispatch.limits.daemon.channel.poll_every {
             remark(Remark::POLLED, polled(every));
         }
+        readiness.remarks.extend(self.feed_remark());
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
                 *missing = Missing::Connection;

@@ -25,6 +25,7 @@ use crate::reactor::Reactor;
 use crate::reactor::report::ListenerReport;
 
 mod answers;
+mod feed;
 mod perform;
 mod publish;
 mod turn;
@@ -41,6 +42,8 @@ pub(super) struct Sources {
 pub(super) struct Wakers {
     /// Wakes the heartbeat: an instance started or stopped.
     pub(super) members: Arc<Notify>,
+    /// The same for the change feed.
+    pub(super) feed: Arc<Notify>,
     /// Wakes the chores: messages have missed a change.
     pub(super) missed: Arc<Notify>,
     /// Wakes the chores: reminders are to be planned.
@@ -76,6 +79,7 @@ pub(super) struct EventLoop {
     shared: Shared,
     facts_after: Uptime,
     listener: ListenerReport,
+    feed: feed::FeedState,
     backlog: Backlog,
     /// What it judges by, as it is published.
     rules: PublishedRules,
@@ -120,6 +124,7 @@ impl EventLoop {
             shared,
             facts_after: Uptime::MIN,
             listener,
+            feed: feed::FeedState::default(),
             backlog,
             rules: PublishedRules::of(&dispatch.rules, &dispatch.providers.all_capabilities()),
             dispatch,
@@ -254,6 +259,8 @@ impl EventLoop {
                 self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
+                self.feed.unnotified = unnotified;
+                let unnotified = self.is_unnotified();
                 Input::ChannelUp { unnotified }
             }
             Heard::Down { reason, connected } => {
@@ -270,12 +277,15 @@ impl EventLoop {
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
             }
+            Heard::Fed => return self.fed(None, now),
+            Heard::Unfed { reason } => return self.fed(Some(reason), now),
             Heard::Polled => {
                 self.shared.wakers.drafts.notify_one();
                 self.shared.wakers.plan.notify_one();
                 return;
             }
-            Heard::Notification(notification) => {
+            // A feed's have waited by now.
+            Heard::Notification(notification) | Heard::Written(_, notification) => {
                 self.listener.last_notice_at = Some(now.db);
                 match notification {
                     Notification::Ids(ids) => Input::Notification(ids),
@@ -297,6 +307,7 @@ impl EventLoop {
                     Notification::Members => {
                         // Coalesced: one read follows, however many notifications.
                         self.shared.wakers.members.notify_one();
+                        self.shared.wakers.feed.notify_one();
                         return;
                     }
                     Notification::Nonce(_) => return,

@@ -31,6 +31,10 @@ impl Remark {
     pub const POLLED: &str = "poll";
     /// How its sentence begins.
     pub const POLLED_TEXT: &str = "changes are polled";
+    /// The kind of the remark that there is a change feed, which is what the settings want.
+    pub const FED: &str = "feed";
+    /// How its sentence begins.
+    pub const FED_TEXT: &str = "changes come by the change feed";
 }
 
 /// Serialized as its sentence.

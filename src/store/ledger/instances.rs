@@ -23,6 +23,7 @@ static STOP: &Sql = sql!("sql/instance_stop.sql");
 static JOURNAL: &Sql = sql!("sql/instance_journal.sql");
 static PUBLISH: &Sql = sql!("sql/instance_publish.sql");
 static MEMBERS: &Sql = sql!("sql/members.sql");
+static NOTICES_NEEDED: &Sql = sql!("sql/notices_needed.sql");
 static ORPHANED_CLAIMS: &Sql = sql!("sql/orphaned_claims.sql");
 static REAP: &Sql = sql!("sql/reap.sql");
 static TIMES_AHEAD: &Sql = sql!("sql/times_ahead.sql");
@@ -71,16 +72,29 @@ pub(in crate::store) const INSTANCES_MAX: i64 = 64;
 const BATCH: i64 = 1_000;
 
 impl Store {
-    /// Registers this instance as running.
-    pub async fn instance_start(&self) -> Result<(), StoreError> {
+    /// Registers this instance as running, and how it learns of changes.
+    pub async fn instance_start(&self, changes: &str) -> Result<(), StoreError> {
         const STEP: &str = "registering this instance";
         let client = self.client().await?;
         let start = prepared(&client, START, STEP).await?;
         client
-            .execute(&start, &[&self.instance.0, &VERSION])
+            .execute(&start, &[&self.instance.0, &VERSION, &changes])
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
+    }
+
+    /// Whether another instance that runs has nothing but notifications. One that has been silent for so long is dead.
+    pub async fn notices_needed(&self, silence: Duration) -> Result<bool, StoreError> {
+        const STEP: &str = "reading whether others need notifications";
+        let client = self.client().await?;
+        let needed = prepared(&client, NOTICES_NEEDED, STEP).await?;
+        let row = client
+            .query_one(&needed, &[&self.instance.0, &millis(silence)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        row.try_get("is_needed")
+            .map_err(StoreError::unreadable(STEP))
     }
 
     /// Writes a heartbeat. A database that lacks this instance or its latest commits refuses it: it has another

@@ -19,6 +19,8 @@ pub struct Sample {
     pub in_doubt: f64,
     /// Writes that the app's tables refused and that wait.
     pub outbox: f64,
+    /// Bytes of the log that the server keeps for the change feed that is behind most; `None`: there is none.
+    pub feed_kept: Option<f64>,
 }
 
 /// How many messages are pending.
@@ -43,6 +45,7 @@ impl Store {
                 notify_queue: row.try_get("notify_queue")?,
                 in_doubt: row.try_get("in_doubt")?,
                 outbox: row.try_get("outbox")?,
+                feed_kept: row.try_get("feed_kept")?,
             })
         };
         read().map_err(StoreError::unreadable(STEP))

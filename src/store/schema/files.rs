@@ -62,6 +62,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261207140000_lawful_hours",
     "20261207140001_consents",
     "20261207140002_help",
+    "20261208140000_changes",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -130,8 +130,8 @@ impl Dsn {
     pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
         let session = async {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
-            // There each transaction makes its settings.
-            if self.is_polled() {
+            // There each transaction makes its settings, or none are made.
+            if !self.tls.has_sessions() {
                 return Ok((client, connection));
             }
             // It makes progress only while it is polled, and its error is the cause.

@@ -93,12 +93,12 @@ pub enum DsnError {
     /// libpq refuses the same.
     #[error("has sslrootcert=system with a weaker sslmode: use sslmode=verify-full")]
     WeakWithSystemRoots,
-    /// tokio-postgres passes no socket to the connector, which polling relies on.
+    /// tokio-postgres passes no socket to the connector, which polling and feeds rely on.
     #[error(
-        "names a Unix socket, over which changes cannot be polled: name the server or the pooler by its address \
-         (for example 127.0.0.1), or use PUNCTUAL_CHANGES=notify"
+        "names a Unix socket, over which changes cannot be polled, nor fed: name the server or the pooler by its \
+         address (for example 127.0.0.1), or use PUNCTUAL_CHANGES=notify"
     )]
-    PolledSocket,
+    Socket,
     /// The root certificates cannot be read.
     #[error("has certificates to verify, but {0}")]
     Roots(#[source] tls::RootsError),
@@ -153,10 +153,22 @@ impl Dsn {
 
     /// The same place for a process that polls for changes: nothing is left in a session, so each transaction may get
     /// another one.
-    pub fn polled(mut self) -> Result<Self, DsnError> {
+    pub fn polled(self) -> Result<Self, DsnError> {
+        self.translated(Connector::stateless)
+    }
+
+    /// The same place for a connection that carries a change feed, and nothing else.
+    pub fn fed(self) -> Result<Self, DsnError> {
+        self.translated(Connector::feed)
+    }
+
+    fn translated(
+        mut self,
+        by: impl FnOnce(Connector, Encryption) -> Connector,
+    ) -> Result<Self, DsnError> {
         let is_socket = |host: &Host| matches!(host, Host::Unix(_));
         if self.config.get_hosts().iter().any(is_socket) {
-            return Err(DsnError::PolledSocket);
+            return Err(DsnError::Socket);
         }
         let encryption = match self.mode {
             Mode::Disable => Encryption::Off,
@@ -167,12 +179,12 @@ impl Dsn {
         // It leaves all that follows the connect to the connector.
         self.config.ssl_mode(SslMode::Require);
         self.config.ssl_negotiation(SslNegotiation::Direct);
-        self.tls = self.tls.stateless(encryption);
+        self.tls = by(self.tls, encryption);
         Ok(self)
     }
 
     /// Whether changes are polled, and each transaction stands for itself.
-    pub const fn is_polled(&self) -> bool {
+    pub fn is_polled(&self) -> bool {
         self.tls.is_stateless()
     }
 

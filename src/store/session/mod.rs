@@ -2,8 +2,10 @@
 
 pub mod connect;
 pub mod dsn;
+pub mod feed;
 pub(in crate::store) mod history;
 pub(in crate::store) mod lineage;
+mod message;
 pub(in crate::store) mod notify;
 mod prewarm;
 pub(in crate::store) mod server;

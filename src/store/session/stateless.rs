@@ -1,4 +1,5 @@
-//! Connections on which each transaction stands for itself, for poolers in transaction mode.
+//! Connections on which each transaction stands for itself, for poolers in transaction mode; and what has to be
+//! translated of the others.
 //!
 //! Such a pooler gives every transaction a session of its own choice. So nothing may be left in one: no setting, no
 //! prepared statement, no lock. The rest of the store knows nothing of that: what the client sends is translated on its
@@ -6,9 +7,8 @@
 //!
 //! The client is one of tokio-postgres, which makes the connection and wants a TLS connector. This is one, also where
 //! the connection is not encrypted: with the negotiation that it calls direct, tokio-postgres leaves everything after
-//! the connect to it.
+//! the connect to it. The connection of a change feed is translated in the same place (`feed.rs`).
 
-mod message;
 mod translator;
 
 #[cfg(test)]
@@ -24,6 +24,7 @@ use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::feed::Feed;
 use crate::store::Sql;
 use translator::Translator;
 
@@ -58,53 +59,75 @@ pub(super) enum Encryption {
     Direct,
 }
 
-/// How connections are made on which each transaction stands for itself.
+/// How connections are made on which something is translated.
 #[derive(Clone, Copy, Debug)]
-struct Stateless {
+struct Translation {
     encryption: Encryption,
-    /// Begins each transaction.
-    settings: &'static Sql,
+    of: Translated,
+}
+
+/// What is translated.
+#[derive(Clone, Copy, Debug)]
+enum Translated {
+    /// Each transaction stands for itself, and begins with these settings.
+    Stateless(&'static Sql),
+    /// What a change feed brings arrives as if it had been notified.
+    Feed,
 }
 
 /// Makes the streams of connections.
 #[derive(Clone)]
 pub(in crate::store) struct Connector {
     tls: MakeRustlsConnect,
-    stateless: Option<Stateless>,
+    translation: Option<Translation>,
 }
 
 impl Connector {
     pub(super) const fn new(tls: MakeRustlsConnect) -> Self {
         Self {
             tls,
-            stateless: None,
+            translation: None,
         }
     }
 
     /// The same, for connections on which each transaction stands for itself. Their client must negotiate directly.
     pub(super) fn stateless(self, encryption: Encryption) -> Self {
-        let settings = COMMAND;
+        self.translated(encryption, Translated::Stateless(COMMAND))
+    }
+
+    /// The same, for the connection of a change feed.
+    pub(super) fn feed(self, encryption: Encryption) -> Self {
+        self.translated(encryption, Translated::Feed)
+    }
+
+    fn translated(self, encryption: Encryption, of: Translated) -> Self {
         Self {
-            stateless: Some(Stateless {
-                encryption,
-                settings,
-            }),
+            translation: Some(Translation { encryption, of }),
             ..self
         }
     }
 
-    pub(super) const fn is_stateless(&self) -> bool {
-        self.stateless.is_some()
+    pub(super) fn is_stateless(&self) -> bool {
+        let of = self.translation.map(|translation| translation.of);
+        matches!(of, Some(Translated::Stateless(_)))
+    }
+
+    /// Whether sessions keep what is set in them, and are the daemon's to set.
+    pub(super) const fn has_sessions(&self) -> bool {
+        self.translation.is_none()
     }
 
     /// The same with other settings, if they belong to the transaction.
     pub(super) fn with_settings(self, settings: &'static Sql) -> Self {
-        let stateless = self.stateless;
+        let set = |translation: Translation| Translation {
+            of: match translation.of {
+                Translated::Stateless(_) => Translated::Stateless(settings),
+                Translated::Feed => Translated::Feed,
+            },
+            ..translation
+        };
         Self {
-            stateless: stateless.map(|stateless| Stateless {
-                settings,
-                ..stateless
-            }),
+            translation: self.translation.map(set),
             ..self
         }
     }
@@ -119,7 +142,7 @@ impl MakeTlsConnect<Socket> for Connector {
         let tls = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.tls, domain)?;
         Ok(Connect {
             tls,
-            stateless: self.stateless,
+            translation: self.translation,
         })
     }
 }
@@ -127,7 +150,7 @@ impl MakeTlsConnect<Socket> for Connector {
 /// Makes one stream.
 pub(in crate::store) struct Connect {
     tls: ConnectRustls,
-    stateless: Option<Stateless>,
+    translation: Option<Translation>,
 }
 
 impl TlsConnect<Socket> for Connect {
@@ -137,18 +160,21 @@ impl TlsConnect<Socket> for Connect {
 
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
-            let Some(stateless) = self.stateless else {
-                let translated = None;
+            let Some(translation) = self.translation else {
+                let on_its_way = None;
                 let inner = Inner::Tls(Box::new(self.tls.connect(socket).await?));
-                return Ok(Wire { inner, translated });
+                return Ok(Wire { inner, on_its_way });
             };
-            let inner = encrypted(self.tls, socket, stateless.encryption).await?;
-            let translated = Some(Box::new(Translated {
-                translator: Translator::new(stateless.settings.text()),
+            let inner = encrypted(self.tls, socket, translation.encryption).await?;
+            let on_its_way = Some(Box::new(OnItsWay {
+                by: match translation.of {
+                    Translated::Stateless(settings) => By::Each(Translator::new(settings.text())),
+                    Translated::Feed => By::Feed(Feed::default()),
+                },
                 unsent: BytesMut::new(),
                 unread: BytesMut::new(),
             }));
-            Ok(Wire { inner, translated })
+            Ok(Wire { inner, on_its_way })
         })
     }
 }
@@ -182,9 +208,17 @@ enum Inner {
     Tls(Box<Rustls>),
 }
 
+/// What translates.
+enum By {
+    /// Transactions that stand for themselves.
+    Each(Translator),
+    /// A change feed.
+    Feed(Feed),
+}
+
 /// What is on its way in both directions.
-struct Translated {
-    translator: Translator,
+struct OnItsWay {
+    by: By,
     /// For the server.
     unsent: BytesMut,
     /// For the client.
@@ -194,7 +228,7 @@ struct Translated {
 /// The stream of one connection.
 pub struct Wire {
     inner: Inner,
-    translated: Option<Box<Translated>>,
+    on_its_way: Option<Box<OnItsWay>>,
 }
 
 /// Either stream.
@@ -214,15 +248,15 @@ impl Inner {
 impl Wire {
     /// Writes what was translated.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(translated) = &mut self.translated else {
+        let Some(on_its_way) = &mut self.on_its_way else {
             return Poll::Ready(Ok(()));
         };
-        while !translated.unsent.is_empty() {
-            let sent = ready!(self.inner.stream().poll_write(cx, &translated.unsent))?;
+        while !on_its_way.unsent.is_empty() {
+            let sent = ready!(self.inner.stream().poll_write(cx, &on_its_way.unsent))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            translated.unsent.advance(sent);
+            on_its_way.unsent.advance(sent);
         }
         Poll::Ready(Ok(()))
     }
@@ -234,24 +268,26 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { inner, translated } = &mut *self;
-        let Some(translated) = translated else {
+        let Self { inner, on_its_way } = &mut *self;
+        let Some(on_its_way) = on_its_way else {
             return inner.stream().poll_read(cx, buf);
         };
-        while translated.unread.is_empty() {
+        while on_its_way.unread.is_empty() {
             let mut chunk = [0; CHUNK];
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(inner.stream().poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let Translated {
-                translator, unread, ..
-            } = &mut **translated;
-            translator.for_client(chunk.filled(), unread)?;
+            let OnItsWay { by, unread, unsent } = &mut **on_its_way;
+            match by {
+                By::Each(translator) => translator.for_client(chunk.filled(), unread)?,
+                // What it confirms is sent with the flush that follows each read of the client's.
+                By::Feed(feed) => feed.for_client(chunk.filled(), unread, unsent)?,
+            }
         }
-        let most = translated.unread.len().min(buf.remaining());
-        buf.put_slice(&translated.unread.split_to(most));
+        let most = on_its_way.unread.len().min(buf.remaining());
+        buf.put_slice(&on_its_way.unread.split_to(most));
         Poll::Ready(Ok(()))
     }
 }
@@ -262,17 +298,18 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Some(translated) = &self.translated else {
+        let Some(on_its_way) = &self.on_its_way else {
             return self.inner.stream().poll_write(cx, buf);
         };
-        if translated.unsent.len() > UNSENT_MAX {
+        if on_its_way.unsent.len() > UNSENT_MAX {
             ready!(self.poll_send(cx))?;
         }
-        if let Some(translated) = &mut self.translated {
-            let Translated {
-                translator, unsent, ..
-            } = &mut **translated;
-            translator.for_server(buf, unsent)?;
+        if let Some(on_its_way) = &mut self.on_its_way {
+            let OnItsWay { by, unsent, .. } = &mut **on_its_way;
+            match by {
+                By::Each(translator) => translator.for_server(buf, unsent)?,
+                By::Feed(feed) => feed.for_server(buf, unsent)?,
+            }
         }
         Poll::Ready(Ok(buf.len()))
     }

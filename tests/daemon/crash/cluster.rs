@@ -7,7 +7,7 @@ use punctual::store::Migrator;
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
-use crate::harness::{dsn, session};
+use crate::harness::{dsn, prepare_for_feeds, session, settings_for_feeds};
 
 const TEMPLATE: &str = "kill_template";
 
@@ -19,7 +19,11 @@ async fn server() -> &'static PrivatePostgres {
     static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
     let start = async || {
         let options = Options {
-            settings: vec![("max_connections".into(), CONNECTIONS.into())],
+            settings: [
+                settings_for_feeds(),
+                vec![("max_connections".into(), CONNECTIONS.into())],
+            ]
+            .concat(),
             ..Options::default()
         };
         let start = || PrivatePostgres::start(options).expect("a private Postgres");
@@ -29,6 +33,7 @@ async fn server() -> &'static PrivatePostgres {
         admin.batch_execute(&sql).await.unwrap();
         let template = dsn(&server, TEMPLATE);
         Migrator::embedded().run(&template).await.unwrap();
+        prepare_for_feeds(&template).await;
         server
     };
     SERVER.get_or_init(start).await

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crash::judge::judge_with_probes;
 use crate::crash::world::{Kind, World, insert};
-use crate::harness::{dsn, session};
+use crate::harness::{dsn, prepare_for_feeds, session, settings_for_feeds};
 use crate::twilio::{Book, Fault, Habits, Odds};
 
 /// In the default suite.
@@ -115,10 +115,15 @@ async fn what_a_crash_loop_sent_is_settled_by_callbacks_and_the_list() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_beside_crashes_of_the_server_is_settled() {
     let kills = std::env::var("PUNCTUAL_SERVER_KILLS").map_or(SERVER_KILLS, |n| n.parse().unwrap());
-    let start = || PrivatePostgres::start(Options::default()).unwrap();
+    let options = Options {
+        settings: settings_for_feeds(),
+        ..Options::default()
+    };
+    let start = || PrivatePostgres::start(options).unwrap();
     let mut server = tokio::task::spawn_blocking(start).await.unwrap();
     let own = dsn(&server, "postgres");
     Migrator::embedded().run(&own).await.unwrap();
+    prepare_for_feeds(&own).await;
     let kind = Kind {
         instances: 1,
         journal: false,

@@ -588,7 +588,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/instance_start",
         1,
         10,
-        "plans.id('instance', 0), 'x'",
+        "plans.id('instance', 0), 'x', 'feed'",
     ),
     case(
         "ledger/instance_journal",
@@ -598,6 +598,12 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
+    case(
+        "ledger/notices_needed",
+        1,
+        10,
+        "plans.id('instance', 2), 20000",
+    ),
     case("ledger/instances", 1, 30, "20000, 10"),
     case("ledger/instance_feeds", 1, 30, "20000, 10"),
     case(

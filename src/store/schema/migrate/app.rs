@@ -7,8 +7,11 @@ use tokio_postgres::error::SqlState;
 use super::apply::{Part, apply};
 use super::progress::Step;
 use super::{File, MigrateError, Migrator, PROGRAM, sources};
+use crate::store::Sql;
 use crate::store::dsn::Dsn;
 use crate::store::schema::app::AppTables;
+
+static FEED: &Sql = sql!("../sql/feed_publication.sql");
 
 impl Migrator<'_> {
     /// The same, with these tables for sent messages; `None`: those that it has.
@@ -29,6 +32,12 @@ impl Migrator<'_> {
     pub async fn show_daily_counts(&self, dsn: &Dsn, wanted: bool) -> Result<(), MigrateError> {
         let sql = format!("select punctual.show_daily_counts({wanted})");
         self.in_session(dsn, async |client| call(client, &sql).await)
+            .await
+    }
+
+    /// Makes the publication of the change feed.
+    pub async fn make_feed(&self, dsn: &Dsn) -> Result<(), MigrateError> {
+        self.in_session(dsn, async |client| call(client, FEED.text()).await)
             .await
     }
 

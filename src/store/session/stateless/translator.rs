@@ -12,7 +12,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 
-use super::message::{NUL, message, named, put, size, text};
+use crate::store::session::message::{NUL, message, named, put, size, text};
 
 /// What the server still has to answer, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

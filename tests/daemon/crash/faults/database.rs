@@ -8,17 +8,22 @@ use tokio::net::TcpListener;
 
 use super::{SECOND, load, recovered, report, world};
 use crate::crash::world::{Kind, World};
-use crate::harness::{dsn, session};
+use crate::harness::{dsn, prepare_for_feeds, session, settings_for_feeds};
 use crate::proxy::{Proxy, Way};
 use crate::twilio::{Book, Fault, Habits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asked for by name"]
 async fn stopped_in_a_burst() {
-    let start = || PrivatePostgres::start(Options::default()).unwrap();
+    let options = Options {
+        settings: settings_for_feeds(),
+        ..Options::default()
+    };
+    let start = || PrivatePostgres::start(options).unwrap();
     let mut server = tokio::task::spawn_blocking(start).await.unwrap();
     let own = dsn(&server, "postgres");
     Migrator::embedded().run(&own).await.unwrap();
+    prepare_for_feeds(&own).await;
     let kind = Kind {
         instances: 1,
         journal: false,

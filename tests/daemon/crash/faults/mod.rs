@@ -8,6 +8,7 @@
 
 mod crowd;
 mod database;
+mod feed;
 mod pooler;
 mod provider;
 mod time;
