@@ -57,10 +57,10 @@ pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(REST, alias);
 }
 
-/// Appends that a message is a text as most are, in which `fault!` finds nothing, unless its text has the separator or
-/// its zone is none: that is ten times as long, and Postgres reads it for each statement again. What this does not
-/// recognize may be in order too. Everything in it is named with its schema, because a function without a `search_path`
-/// of its own asks it (`triggers/scheduled_messages.sql`).
+/// Appends that a message is a text, or one in the app, as most are, in which `fault!` finds nothing, unless its text
+/// has the separator or its zone is none: that is ten times as long, and Postgres reads it for each statement again.
+/// What this does not recognize may be in order too. Everything in it is named with its schema, because a function
+/// without a `search_path` of its own asks it (`triggers/scheduled_messages.sql`).
 pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     #[expect(
         clippy::cast_possible_truncation,
@@ -69,9 +69,13 @@ pub(super) const fn is_plain<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     )]
     const MOST: i32 = TEXTS.max_chars as i32;
     out.row(
-        "($channel::pg_catalog.text operator(pg_catalog.=) 'sms'
-          and $to_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z'
-          and ($from_number is null or $from_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z')
+        "(($channel::pg_catalog.text operator(pg_catalog.=) 'sms'
+           and $to_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z'
+           and ($from_number is null or $from_number::pg_catalog.text operator(pg_catalog.~) '^\\+[1-9][0-9]{6,14}\\Z')
+           or $channel::pg_catalog.text operator(pg_catalog.=) 'in_app'
+           and $to_number::pg_catalog.text operator(pg_catalog.~) '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z'
+           and $from_number is null
+           and ($subject is null or $subject::pg_catalog.text operator(pg_catalog.~) '^[0-9A-Za-z .,:!?-]{0,255}\\Z'))
           and ($template_vars is not null
                or $body::pg_catalog.text operator(pg_catalog.~) '[0-9A-Za-z]'
                   and pg_catalog.length($body::pg_catalog.text) operator(pg_catalog.<=) ",
