@@ -170,16 +170,31 @@ begin
 end
 $$;
 
--- Where users can be reached, one row for each.
+-- Where users can be reached, one row for each. The tables are first read as they should be, like those of a claim
+-- (facts.sql).
 create or replace function punctual.addresses_of(users uuid[])
 returns table (user_id uuid, email text, number text, is_verified boolean, has_opted_out boolean)
 language plpgsql stable rows 250 set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   none constant text := 'select null::jsonb as row where false';
-  of_users constant text := punctual.key_type('users', 'id');
-  of_phones constant text := punctual.key_type('user_sms_preferences', 'user_id');
+  of_users text;
+  of_phones text;
 begin
+  begin
+    return query
+      select a.id, nullif(btrim(u.email::text), ''), nullif(btrim(p.phone_number::text), ''), coalesce(p.phone_verified, false),
+             coalesce(p.opted_out, false)
+        from unnest(users) as a (id)
+        left join lateral (select o.email from public.users o where o.id = a.id limit 1) u on true
+        left join lateral (
+          select o.phone_number, o.phone_verified, o.opted_out from public.user_sms_preferences o where o.user_id = a.id
+           order by o.opted_out desc nulls last limit 1) p on true;
+    return;
+  exception when syntax_error_or_access_rule_violation then
+    of_users := punctual.key_type('users', 'id');
+    of_phones := punctual.key_type('user_sms_preferences', 'user_id');
+  end;
   return query execute format($q$
     select a.id, nullif(btrim(u.row ->> 'email'), ''), nullif(btrim(p.row ->> 'phone_number'), ''),
            coalesce(punctual.as_boolean(p.row ->> 'phone_verified'), false),
@@ -204,11 +219,22 @@ create or replace function punctual.templates_of(event_type text) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   key constant text := replace(event_type, '.', '_');
+  names constant text[] := array(
+    select key || n.rest
+      from unnest('{"",_subject,_digest,_digest_subject,_push,_push_subject,_push_digest,_push_digest_subject,
+                    _email,_email_subject,_email_digest,_email_digest_subject,_sms,_sms_subject,_sms_digest,_sms_digest_subject,
+                    _in_app,_in_app_subject,_in_app_digest,_in_app_digest_subject}'::text[]) as n (rest));
 begin
+  begin
+    return array(select t.template_key::text from public.sms_templates t
+                  where t.template_key = any (names) and coalesce(t.is_active, true));
+  exception when syntax_error_or_access_rule_violation then
+    null;
+  end;
   return array(
     select t.row ->> 'template_key'
       from (select to_jsonb(t) as row from public.sms_templates t) t
-     where t.row ->> 'template_key' ~ ('^' || key || '(_(push|email|sms|in_app))?(_digest)?(_subject)?$')
+     where t.row ->> 'template_key' = any (names)
        and coalesce(punctual.as_boolean(t.row ->> 'is_active'), true));
 end
 $$;
@@ -244,7 +270,14 @@ $$;
 -- The same for each channel: one text, whoever it goes to.
 create or replace function punctual.texts_of(event_type text, payload jsonb, known text[]) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  one jsonb;
 begin
+  -- What is in the payload is the same on each.
+  if known = '{}' then
+    one := to_jsonb(punctual.notification_text(event_type, 'sms', payload, known));
+    return jsonb_build_object('push', one, 'email', one, 'sms', one, 'in_app', one);
+  end if;
   return (select jsonb_object_agg(x.channel, to_jsonb(t))
             from (values ('push'), ('email'), ('sms'), ('in_app')) as x (channel)
            cross join lateral punctual.notification_text(event_type, x.channel, payload, known) t);
@@ -467,7 +500,8 @@ begin
          case when v.reason is not null then clock_timestamp() end,
          case when v.reason = 'no_text' then t.fault end
     from unnest(users, subscriptions, emails, numbers, lacks) as s (user_id, subscription_id, email, number, number_lack)
-    join public.user_notification_preferences p on p.user_id = any (array[s.user_id]) and p.event_type = kind
+   cross join lateral (
+     select o.* from public.user_notification_preferences o where o.user_id = s.user_id and o.event_type = kind offset 0) p
    cross join lateral (
      select 'push' as channel, o.endpoint as address, null as lack
        from punctual_api.push_subscriptions o
@@ -527,11 +561,12 @@ begin
 end
 $$;
 
--- Makes the deliveries of an event that is due at `at`: to its target, or to all who have subscribed.
+-- Makes the deliveries of an event that is due at `at`: to its target, or to all who have subscribed. Its statements
+-- are planned once, whatever the tables are like then.
 create or replace function punctual.deliver_event(event uuid, kind text, about jsonb, target uuid, at timestamptz)
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set jit = off set plan_cache_mode = force_custom_plan as $$
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
   users uuid[];
   subscriptions uuid[];
@@ -540,14 +575,29 @@ declare
   known text[];
   texts jsonb;
 begin
-  select array_agg(s.user_id order by s.user_id), array_agg(s.id order by s.user_id),
-         bool_or(p.batch_enabled or num_nonnulls(p.max_per_hour, p.max_per_day) > 0)
-    into users, subscriptions, is_counted
-    from public.notification_subscriptions s
-    join public.user_notification_preferences p on p.user_id = s.user_id and p.event_type = s.event_type
-   where s.event_type = kind and coalesce(s.is_active, true) and (target is null or s.user_id = target)
-     and (s.filters is null or punctual.filter_holds(s.filters, about))
-     and (not coalesce(s.admin_only, false) or punctual.is_admin(s.user_id));
+  if target is null then
+    select array_agg(s.user_id order by s.user_id), array_agg(s.id order by s.user_id),
+           bool_or(p.batch_enabled or num_nonnulls(p.max_per_hour, p.max_per_day) > 0)
+      into users, subscriptions, is_counted
+      from public.notification_subscriptions s
+     cross join lateral (
+       select o.batch_enabled, o.max_per_hour, o.max_per_day from public.user_notification_preferences o
+        where o.user_id = s.user_id and o.event_type = kind offset 0) p
+     where s.event_type = kind and coalesce(s.is_active, true)
+       and (s.filters is null or punctual.filter_holds(s.filters, about))
+       and (not coalesce(s.admin_only, false) or punctual.is_admin(s.user_id));
+  else
+    select array[s.user_id], array[s.id], p.batch_enabled or num_nonnulls(p.max_per_hour, p.max_per_day) > 0
+      into users, subscriptions, is_counted
+      from public.notification_subscriptions s
+     cross join lateral (
+       select o.batch_enabled, o.max_per_hour, o.max_per_day from public.user_notification_preferences o
+        where o.user_id = s.user_id and o.event_type = kind offset 0) p
+     -- By the user: there are many of a type.
+     where s.user_id = target and s.event_type || '' = kind and coalesce(s.is_active, true)
+       and (s.filters is null or punctual.filter_holds(s.filters, about))
+       and (not coalesce(s.admin_only, false) or punctual.is_admin(s.user_id));
+  end if;
   if users is null then
     return;
   end if;
@@ -725,6 +775,7 @@ declare
   steps constant text[] := '{sent,delivered,opened,clicked}';
   was constant int := array_position(steps, old.status);
   written constant text := new.status;
+  own jsonb;
 begin
   new.opened_at := coalesce(old.opened_at, new.opened_at, new.clicked_at);
   new.clicked_at := coalesce(old.clicked_at, new.clicked_at);
@@ -755,10 +806,11 @@ begin
     new.cancelled_at := null;
     new.cancel_reason := null;
   end if;
-  if new.status <> written
-     and current_setting('punctual.written_back', true) = old.id::text || E'\n' || written
-  then
-    perform set_config('punctual.written_back', old.id::text || E'\n' || new.status, true);
+  if new.status <> written and current_setting('punctual.written_back', true) <> '' then
+    own := current_setting('punctual.written_back')::jsonb;
+    if own ->> old.id::text = written then
+      perform set_config('punctual.written_back', (own || jsonb_build_object(old.id, new.status))::text, true);
+    end if;
   end if;
   new.updated_at := clock_timestamp();
   return new;

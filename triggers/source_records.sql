@@ -57,7 +57,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- The part of the function that writes outcomes which writes them to the records, with what of the message `m` each
--- column gets. Locked ones are left for later, and words that the app alone knows are left as they are.
+-- column gets. Locked ones are left for later, and words that the app alone knows are left as they are. By then `keys`
+-- and `messages` are those that were written; `others`: their earlier records, and of which messages these are.
 create or replace function punctual.source_records_text(source_tab regclass, described jsonb) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -77,31 +78,57 @@ begin
      order by x.n
   loop
     made := made || format($template$  declare
-    named %1$s[] := '{}';
+    named %1$s[];
+    named_of uuid[];
     free %1$s[];
   begin
-%2$s%3$s%13$s    named := array(select t.%5$I from %4$s t where t.%5$I = any (named)%6$s);
-    others := others || named::text[];
-    free := array(select t.%5$I from %4$s t where t.%5$I = any (named) order by t.%5$I for no key update skip locked);
-    is_done := is_done and cardinality(free) = cardinality(named);
-    update %4$s t
-       set %7$I = punctual.record_word(%8$L, m.status, t.%7$I::text)::%9$s%10$s
-     where t.%5$I = any (free) and punctual.record_word(%8$L, m.status, t.%7$I::text) is not null
-       and (t.%7$I::text%11$s) is distinct from (punctual.record_word(%8$L, m.status, t.%7$I::text)%12$s);
+    select coalesce(array_agg(f.key), '{}'), coalesce(array_agg(f.message), '{}') into named, named_of
+      from (select distinct on (n.key) n.key, n.message
+              from (select null::%1$s as key, null::uuid as message where false%2$s%3$s%13$s) n
+             cross join lateral (select from %4$s t where t.%5$I = n.key%6$s offset 0) t
+             order by n.key) f;
+    if named <> '{}' then
+      others := others || named::text[];
+      others_of := others_of || named_of;
+      free := array(select t.%5$I from %4$s t where t.%5$I = any (named) order by t.%5$I for no key update skip locked);
+      late := late || array(
+        select u.key from unnest(keys, messages) as u (key, message)
+         where u.message in (select n.message from unnest(named, named_of) as n (key, message) where n.key <> all (free)));
+      update %4$s t
+         set %7$I = m.becomes::%9$s%10$s
+        from (select n.key, x.status, x.sent_at, x.delivered_at, x.cancelled_at, x.twilio_sid, x.error_message, x.cancel_reason,
+                     x.error_code, x.attempts, punctual.record_word(%8$L, x.status, o.word) as becomes
+                from unnest(named, named_of) as n (key, message)
+               cross join lateral (select y.* from public.scheduled_messages y where y.id = n.message offset 0) x
+               cross join lateral (select y.%7$I::text as word from %4$s y where y.%5$I = n.key offset 0) o
+               where n.key = any (free) offset 0) m
+       where t.%5$I = any (array[m.key]) and m.becomes is not null
+         and (t.%7$I::text%11$s) is distinct from (m.becomes%12$s);
+    end if;
   end;
 $template$, r.key_type,
       case when r.record ? 'names'
-           then format(E'    named := array(select t.%I from %s t where (t.%I ->> %L) = its_key);\n', r.key, r.tab,
+           then format($names$
+                    union all
+                    select x.key, u.message from unnest(keys, messages) as u (key, message)
+                     cross join lateral (select t.%I as key from %s t where (t.%I ->> %L) = u.key offset 0) x$names$, r.key, r.tab,
                        r.record -> 'names' ->> 'column', r.record -> 'names' ->> 'field')
            else '' end,
       case when r.record ? 'named_by'
-           then format(E'    named := named || array(select s.%1$I from %2$s s where s.%3$I = its_key::%4$s and s.%1$I is not null);\n',
+           then format($named$
+                    union all
+                    select x.key, u.message from unnest(keys, messages) as u (key, message)
+                     cross join lateral (
+                       select s.%1$I as key from %2$s s where s.%3$I = u.key::%4$s and s.%1$I is not null offset 0) x$named$,
                        r.record ->> 'named_by', source_tab, described -> 'columns' ->> 'key', r.source_type)
            else '' end,
       r.tab, r.key, punctual.record_only_text(r.record, 't'),
       r.status, r.record -> 'words', r.status_type, r.sets, r.are, r.become,
       case when r.record ? 'names_record'
-           then format(E'    named := named || array(select t.%I from %s t where (t.%I ->> %L) = any (others));\n', r.key, r.tab,
+           then format($names$
+                    union all
+                    select x.key, u.message from unnest(others, others_of) as u (key, message)
+                     cross join lateral (select t.%I as key from %s t where (t.%I ->> %L) = u.key offset 0) x$names$, r.key, r.tab,
                        r.record -> 'names_record' ->> 'column', r.record -> 'names_record' ->> 'field')
            else '' end);
   end loop;
@@ -185,7 +212,7 @@ begin
         message = format('a row of %s is to be the record of another one, and its own message is %s', own.table_name, late.status),
         hint = 'Nothing was changed. See: punctual why ' || late.id;
     end if;
-    perform punctual.source_changed(own.name, gone, null);
+    perform punctual.source_changed(own.name, gone);
   end loop;
 exception when others then
   if left(sqlstate, 2) in ('PT', '40') then

@@ -11,12 +11,14 @@ language sql immutable rows 16 set search_path = pg_catalog, pg_temp as $$
          (14, 'max_attempts', 'int'), (15, 'subject', 'text'), (16, 'channel', 'text')
 $$;
 
--- The columns that are written, by their names in the settings: of which type, and what of the message `m`.
+-- The columns that are written, by their names in the settings: of which type, and what of the message `m`. The error:
+-- what is said of it in the column for errors.
 create or replace function punctual.source_written() returns table (name text, type text, value text)
 language sql immutable rows 7 set search_path = pg_catalog, pg_temp as $$
   values ('sent_at', 'timestamptz', 'm.sent_at'), ('delivered_at', 'timestamptz', 'm.delivered_at'),
          ('cancelled_at', 'timestamptz', 'm.cancelled_at'), ('sid', 'text', 'm.twilio_sid'),
-         ('error', 'text', 'punctual.source_error(m.status, m.error_message, m.cancel_reason)'),
+         ('error', 'text', 'case m.status when ''unconfirmed'' then ''outcome unknown: do not reset'' when ''cancelled'' then m.cancel_reason '
+                           'when ''sent'' then null when ''delivered'' then null else m.error_message end'),
          ('code', 'int', 'm.error_code'), ('attempts', 'int', 'm.attempts')
 $$;
 
@@ -78,7 +80,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 create or replace function punctual.%1$I() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $made$
+#variable_conflict use_variable
 declare
+  own jsonb;
   part record;
   few punctual.source_row[];
   none constant punctual.source_row := null;
@@ -112,9 +116,11 @@ begin
                 from old_rows o where not exists (select from %11$s t where t.%10$I = o.%10$I)) r
        group by r.nth order by r.nth
     loop
-      perform punctual.source_changed(%2$L, part.changes, null);
+      perform punctual.source_changed(%2$L, part.changes);
     end loop;
   else
+    -- What write_back writes asks nothing of the message that it is from.
+    own := punctual.source_own()::jsonb;
     for part in
       select array_agg(r.change) as changes
         from (select row(%4$s, %3$s)::punctual.source_change as change, (row_number() over () - 1) / 5000 as nth
@@ -123,10 +129,10 @@ begin
                             cross join lateral (select t.* from %11$s t where t.%10$I = x.%10$I offset 0) n
                             where %12$s) n
                   on n.%10$I = o.%10$I
-               where %6$s is distinct from %5$s) r
+               where %6$s is distinct from %5$s and (own ->> n.%10$I::text = n.%7$I::text) is not true) r
        group by r.nth order by r.nth
     loop
-      perform punctual.source_changed(%2$L, part.changes, punctual.source_own());
+      perform punctual.source_changed(%2$L, part.changes);
     end loop;
   end if;%14$s
   return null;
@@ -140,60 +146,78 @@ revoke execute on function punctual.%1$I() from PUBLIC$template$,
     from (select described -> 'columns' as columns) c
 $$;
 
--- The function that writes an outcome to a row: true: done, or there is nothing to do; false: the row is locked. The
--- message is read once the row is locked, so whoever has it writes the latest.
+-- The function that writes outcomes to rows with these keys, of these messages: the keys of those that are locked, or
+-- a record of which is. The messages are read once the rows are locked, so whoever has a row writes the latest. A word
+-- that the app alone knows is left as it is.
 create or replace function punctual.source_back_text(src text, tab regclass, described jsonb) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when described ? 'jobs' then format($template$
-create or replace function punctual.%1$I(its_key text, message uuid) returns boolean
-language sql set search_path = pg_catalog, pg_temp as 'select punctual.job_back($1, $2)';
-revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$, 'source__' || src || '_back')
+create or replace function punctual.%1$I(keys text[], messages uuid[]) returns text[]
+language sql set search_path = pg_catalog, pg_temp
+as 'select array(select u.key from unnest($1, $2) as u (key, message) where not punctual.job_back(u.key, u.message))';
+revoke execute on function punctual.%1$I(text[], uuid[]) from PUBLIC$template$, 'source__' || src || '_back')
   else format($template$
-create or replace function punctual.%1$I(its_key text, message uuid) returns boolean
+create or replace function punctual.%1$I(keys text[], messages uuid[]) returns text[]
 language plpgsql set search_path = pg_catalog, %13$I, pg_temp as $made$
+#variable_conflict use_variable
 declare
-  current_word text;
-  word text;
-  m record;
-  is_done boolean := true;
+  held text[];
+  late text[];
   others text[] := '{}';
+  others_of uuid[] := '{}';
 begin
-  select t.%5$I::text into current_word from %3$s t where t.%4$I = its_key::%6$s for no key update skip locked;
-  if not found then
-    return not exists (select from %3$s t where t.%4$I = its_key::%6$s);
+  held := array(select t.%4$I::text from %3$s t where t.%4$I = any (keys::%6$s[]) order by t.%4$I for no key update skip locked);
+  late := array(select t.%4$I::text from %3$s t where t.%4$I = any (keys::%6$s[]) and t.%4$I::text <> all (held));
+%11$s  with m as materialized (
+    select u.key, u.message, s.*, coalesce(o.word, t.%5$I::text) as becomes
+      from unnest(keys, messages) as u (key, message)
+     cross join lateral (select x.taken from punctual.source_rows x where x.message_id = u.message offset 0) r
+     cross join lateral (
+       select x.status, x.sent_at, x.delivered_at, x.cancelled_at, x.twilio_sid, x.error_message, x.cancel_reason, x.error_code,
+              x.attempts
+         from public.scheduled_messages x where x.id = u.message offset 0) s
+     cross join lateral (select x.%5$I from %3$s x where x.%4$I = u.key::%6$s offset 0) t
+     cross join lateral (
+       select case when s.status = 'pending' and t.%5$I::text = any (%14$L::text[]) or t.%5$I::text <> all (%15$L::text[]) then null
+                   when s.status = 'pending' then (%14$L::text[])[1]
+                   else %16$L::jsonb ->> s.status end as word offset 0) o
+     where u.key = any (held) and not r.taken and s.status <> 'sending' and (o.word is not null or s.status = 'pending')
+  ), own as materialized (
+    select set_config('punctual.written_back', jsonb_object_agg(m.key, m.becomes)::text, true) from m having count(*) > 0
+  ), written as (
+    update %3$s t
+       set %5$I = m.becomes::%7$s%8$s
+      from m cross join own
+     where t.%4$I = any (array[m.key::%6$s])
+       and (t.%5$I::text%9$s) is distinct from (m.becomes%10$s)
+  )
+  select array_agg(m.key), array_agg(m.message) into keys, messages from m;
+  if keys is null then
+    return late;
   end if;
-  select s.status, s.sent_at, s.delivered_at, s.cancelled_at, s.twilio_sid, s.error_message, s.cancel_reason,
-         s.error_code, s.attempts
-    into m
-    from punctual.source_rows r
-    join public.scheduled_messages s on s.id = r.message_id
-   where r.message_id = message and not r.taken and s.status <> 'sending';
-  if not found then
-    return true;
-  end if;
-%11$s  word := punctual.source_word(%2$L, m.status, current_word);
-  if word is null and m.status <> 'pending' then
-    return true;
-  end if;
-  perform set_config('punctual.written_back', its_key || E'\n' || coalesce(word, current_word), true);
-  update %3$s t
-     set %5$I = coalesce(word, t.%5$I::text)::%7$s%8$s
-   where t.%4$I = its_key::%6$s
-     and (t.%5$I::text%9$s) is distinct from (coalesce(word, t.%5$I::text)%10$s);
-%12$s  return is_done;
+%12$s  return late;
 end
 $made$;
-revoke execute on function punctual.%1$I(text, uuid) from PUBLIC$template$,
+revoke execute on function punctual.%1$I(text[], uuid[]) from PUBLIC$template$,
     'source__' || src || '_back', src, tab, columns ->> 'key', columns ->> 'status', k.type, s.type,
     coalesce(w.sets, ''), coalesce(w.are, ''), coalesce(w.become, ''),
     -- It may have changed while the message was being sent.
-    case when described ? 'number_from' then format($again$  if m.status = 'pending' then
-    perform punctual.source_number(message, (select %s from %s t where t.%I = its_key::%s));
-  end if;
+    case when described ? 'number_from' then format($again$  perform punctual.source_number(u.message, (select %s from %s t where t.%I = u.key::%s))
+     from unnest(keys, messages) as u (key, message)
+    cross join lateral (select x.taken from punctual.source_rows x where x.message_id = u.message offset 0) r
+    cross join lateral (select x.status from public.scheduled_messages x where x.id = u.message offset 0) s
+    where u.key = any (held) and not r.taken and s.status = 'pending';
 $again$, punctual.source_number_text(described, 't'), tab, columns ->> 'key', k.type) else '' end,
     punctual.source_records_text(tab, described),
-    (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tab)) end
-    from (select described -> 'columns' as columns) d,
+    (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tab),
+    array(select jsonb_array_elements_text(described -> 'words' -> 'pending')),
+    -- Those that are overwritten.
+    array(select jsonb_array_elements_text(coalesce(v.value, '[]'))
+            from unnest(array['pending', 'claimed', 'replaced']) as l (name)
+           cross join lateral (select described -> 'words' -> l.name as value) v)
+    || array(select o.value from jsonb_each_text(outcomes) o),
+    outcomes) end
+    from (select described -> 'columns' as columns, (described -> 'words') - 'pending' - 'claimed' - 'replaced' as outcomes) d,
          lateral (select string_agg(format(', %I = %s', columns ->> w.name, w.value), '') as sets,
                  string_agg(format(', t.%I', columns ->> w.name), '') as are, string_agg(', ' || w.value, '') as become
             from punctual.source_written() w where d.columns ? w.name) w,
@@ -642,7 +666,7 @@ begin
   delete from punctual.source_rows r where r.source = src;
   delete from punctual.sources s where s.name = src;
   perform set_config('punctual.writer', coalesce(writer, ''), true), set_config('punctual.from_source', '', true);
-  execute format('drop function if exists punctual.%I(), punctual.%I(text, uuid), punctual.%I(text, int), punctual.%I()',
+  execute format('drop function if exists punctual.%I(), punctual.%I(text[], uuid[]), punctual.%I(text, int), punctual.%I()',
                  'source__' || src, 'source__' || src || '_back', 'source__' || src || '_fill', 'source__' || src || '_left');
 end
 $$;

@@ -12,9 +12,8 @@
 
 -- What each change asks of the message that follows the row. `make`: there is none, and there is to be one. `replace`:
 -- the key is that of a new row. `edit`. `requeue`: set it back to pending. `take`: it is not to be sent, or the app
--- decides about it from now on. `delete`. `late`: what is asked cannot be done. `own`: the key and the word that this
--- session's write_back is writing.
-create or replace function punctual.source_asks(it punctual.sources, changes punctual.source_change[], own text)
+-- decides about it from now on. `delete`. `late`: what is asked cannot be done.
+create or replace function punctual.source_asks(it punctual.sources, changes punctual.source_change[])
 returns punctual.source_ask[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -25,7 +24,6 @@ begin
                    case when m.status = 'sending' then 'late' else 'delete' end
                  -- By what workers call, which has seen to the message.
                  when it.definition ? 'jobs' and c.key = current_setting('punctual.job_call', true) then null
-                 when own = c.key || E'\n' || c.word then null
                  when r.message_id is null then case when c.wants then 'make' end
                  when c.old_key is null or m.status is null and c.wants and not c.wanted then
                    case when m.status = 'sending' then 'late' when c.wants then 'replace' else 'delete' end
@@ -195,11 +193,10 @@ $$;
 
 -- Applies changes of rows to their messages, all or none. Messages are locked in the order of their ids, after their
 -- rows; what asks nothing of its message waits for no lock.
-create or replace function punctual.source_apply(it punctual.sources, changes punctual.source_change[], own text)
-returns void
+create or replace function punctual.source_apply(it punctual.sources, changes punctual.source_change[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  asks punctual.source_ask[] := punctual.source_asks(it, changes, own);
+  asks punctual.source_ask[] := punctual.source_asks(it, changes);
   ids uuid[];
   late record;
   writer constant text := current_setting('punctual.writer', true);
@@ -211,7 +208,7 @@ begin
   if ids <> '{}' then
     perform from public.scheduled_messages m where m.id = any (ids) order by m.id for no key update;
     if found then
-      asks := punctual.source_asks(it, changes, own);
+      asks := punctual.source_asks(it, changes);
     end if;
   end if;
   select a.key, a.status, a.message_id into late from unnest(asks) as a where a.act = 'late' limit 1;
@@ -266,7 +263,7 @@ $$;
 
 -- The same, for the triggers. Whatever prevents it is an error of the app's statement, which can be tried again. Its
 -- statements go by key, whatever the tables are like when they are planned, and are planned once.
-create or replace function punctual.source_changed(src text, changes punctual.source_change[], own text) returns void
+create or replace function punctual.source_changed(src text, changes punctual.source_change[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
@@ -284,7 +281,7 @@ begin
         hint = 'Try the transaction again.';
     end if;
   end if;
-  perform punctual.source_apply(it, changes, own);
+  perform punctual.source_apply(it, changes);
 exception when others then
   -- What is said already, and what a driver repeats by itself.
   if left(sqlstate, 2) in ('PT', '40') then
@@ -304,7 +301,7 @@ declare
 begin
   others := punctual.source_make(src, fresh);
   if others <> '{}' then
-    perform punctual.source_changed(src, others, null);
+    perform punctual.source_changed(src, others);
   end if;
 exception when others then
   if left(sqlstate, 2) in ('PT', '40') then
@@ -371,8 +368,8 @@ begin
 end
 $$;
 
--- The key and the word that this session's write_back is writing, if it is a daemon's. In a function with its owner's
--- rights current_user is that owner, so the role is that of the session.
+-- The keys that this session's write_back is writing, as JSON, each with its word, if it is a daemon's. In a function
+-- with its owner's rights current_user is that owner, so the role is that of the session.
 create or replace function punctual.source_own() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -423,94 +420,145 @@ begin
 end
 $$;
 
--- The word for this status, where one is to be written: not over a word that the app alone knows.
-create or replace function punctual.source_word(src text, its_status text, word text) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case when its_status = 'sending' or word = any (s.pending) and its_status = 'pending' then null
-              when not (word = any (s.pending || s.claimed) or word in (select w.value from jsonb_each_text(s.words) w)
-                        or coalesce(s.definition -> 'words' -> 'replaced' ? word, false)) then null
-              when its_status = 'pending' then s.pending[1]
-              else s.words ->> its_status end
-    from punctual.sources s where s.name = src
-$$;
-
--- What is said of a message in the column for errors.
-create or replace function punctual.source_error(its_status text, error text, reason text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case its_status when 'unconfirmed' then 'outcome unknown: do not reset'
-                         when 'cancelled' then reason
-                         when 'sent' then null when 'delivered' then null else error end
-$$;
-
--- Writes outcomes to the rows that messages follow, as many as this, each behind a savepoint. What is locked or refused
--- waits. Returns how many were written; null: there are no sources. The search path has the app's tables, because the
--- app's own triggers run in here.
-create or replace function punctual.write_back(most int) returns int
-language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp as $$
+-- Writes these outcomes, all of one source, to the rows that their messages follow, behind one savepoint: how many.
+-- What is refused together is written one by one, so that one row's refusal is not the others'. What is locked waits.
+-- `is_over`: the table itself is locked, for what comes after too.
+create or replace function punctual.write_outcomes(src text, ids bigint[], keys text[], messages uuid[],
+                                                   out written int, out is_over boolean)
+language plpgsql set search_path = pg_catalog, 'public', pg_temp as $$
+#variable_conflict use_variable
 declare
+  late text[] := '{}';
   one record;
-  done boolean;
-  written int := 0;
   its_constraint text;
   its_table text;
   its_column text;
   its_context text;
 begin
-  if not exists (select from punctual.sources) then
-    return null;
-  end if;
-  for one in
-    select w.id, w.message_id, w.attempts, r.source, r.key
-      from unnest(array(select w.id from punctual.source_writes w
-                         where w.next_attempt_at <= statement_timestamp()
-                         order by w.next_attempt_at limit most for update skip locked)) as due (id)
-      join punctual.source_writes w on w.id = any (array[due.id])
-      left join punctual.source_rows r on r.message_id = any (array[w.message_id])
-     order by due.id
-  loop
-    begin
-      done := true;
-      if one.key is not null then
-        execute format('select punctual.%I($1, $2)', 'source__' || one.source || '_back') into done
-          using one.key, one.message_id;
-        -- What the app has deferred to the end of the transaction is checked now, while it can still be undone.
-        set constraints all immediate;
-      end if;
-      if done then
-        delete from punctual.source_writes w where w.id = one.id;
-        written := written + 1;
-      else
-        update punctual.source_writes w
-           set next_attempt_at = clock_timestamp() + interval '250 milliseconds'
-         where w.id = one.id;
-      end if;
-    exception when query_canceled or assert_failure or others then
+  is_over := false;
+  begin
+    if src is not null then
+      -- A message with two outcomes has the latest, once.
+      execute format('select punctual.%I(array_agg(d.key), array_agg(d.message))
+                        from (select distinct u.key, u.message from unnest($1, $2) as u (key, message)) d', 'source__' || src || '_back')
+         into late using keys, messages;
+      -- What the app has deferred to the end of the transaction is checked now, while it can still be undone.
+      set constraints all immediate;
+    end if;
+    if late = '{}' then
+      delete from punctual.source_writes w where w.id = any (ids);
+    else
+      delete from punctual.source_writes w
+       where w.id = any (array(select u.id from unnest(ids, keys) as u (id, key) where u.key <> all (late)));
+    end if;
+    get diagnostics written = row_count;
+    if late <> '{}' then
+      update punctual.source_writes w
+         set next_attempt_at = clock_timestamp() + interval '250 milliseconds'
+       where w.id = any (array(select u.id from unnest(ids, keys) as u (id, key) where u.key = any (late)));
+    end if;
+    return;
+  exception when query_canceled or assert_failure or others then
+    written := 0;
+    -- The table is locked.
+    is_over := sqlstate in ('55P03', '57014');
+    if is_over or cardinality(ids) = 1 then
       get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
                               its_context = pg_exception_context;
+      -- Those that were refused before are written alone.
       update punctual.source_writes w
          set attempts = w.attempts + 1,
              next_attempt_at = clock_timestamp() + least(power(2, least(w.attempts, 11)), 1800) * interval '1 second',
-             last_error = punctual.refusal('writing an outcome to ' || one.source, sqlstate, sqlerrm, its_constraint,
+             last_error = punctual.refusal('writing an outcome to ' || src, sqlstate, sqlerrm, its_constraint,
                                            its_table, its_column, its_context)
-       where w.id = one.id;
-      -- The table is locked: for the others too.
-      exit when sqlstate in ('55P03', '57014');
-    end;
+       where w.id = any (ids);
+      return;
+    end if;
+  end;
+  for n in 1 .. cardinality(ids) loop
+    select * into one from punctual.write_outcomes(src, ids[n:n], keys[n:n], messages[n:n]);
+    written := written + one.written;
+    is_over := one.is_over;
+    exit when is_over;
+  end loop;
+end
+$$;
+
+-- Writes outcomes to the rows that messages follow, as many as this: those of each source together, and alone what was
+-- refused before. Returns how many were written; null: there are no sources. The search path has the app's tables,
+-- because the app's own triggers run in here.
+create or replace function punctual.write_back(most int) returns int
+language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp as $$
+declare
+  part record;
+  done record;
+  written int := 0;
+begin
+  if not exists (select from punctual.sources) then
+    return null;
+  end if;
+  for part in
+    select f.source, array_agg(f.id order by f.id) as ids, array_agg(f.key order by f.id) as keys,
+           array_agg(f.message_id order by f.id) as messages
+      from (select w.id, w.message_id, w.attempts, r.source, r.key
+              from unnest(array(select w.id from punctual.source_writes w
+                                 where w.next_attempt_at <= statement_timestamp()
+                                 order by w.next_attempt_at limit most for update skip locked)) as due (id)
+             -- By key, whatever the tables are like when this is planned.
+             cross join lateral (
+               select o.id, o.message_id, o.attempts from punctual.source_writes o where o.id = due.id offset 0) w
+              left join lateral (
+               select o.source, o.key from punctual.source_rows o where o.message_id = w.message_id offset 0) r on true) f
+     group by f.source, case when f.attempts > 0 then f.id end
+     order by min(f.id)
+  loop
+    select * into done from punctual.write_outcomes(part.source, part.ids, part.keys, part.messages);
+    written := written + done.written;
+    exit when done.is_over;
   end loop;
   perform set_config('punctual.written_back', '', true);
   return written;
 end
 $$;
 
-revoke execute on function punctual.source_asks(punctual.sources, punctual.source_change[], text),
+revoke execute on function punctual.source_asks(punctual.sources, punctual.source_change[]),
                            punctual.source_make(text, punctual.source_row[]),
                            punctual.source_edit(punctual.source_ask[]),
                            punctual.source_take(punctual.sources, punctual.source_ask[]),
-                           punctual.source_apply(punctual.sources, punctual.source_change[], text),
-                           punctual.source_changed(text, punctual.source_change[], text),
+                           punctual.source_apply(punctual.sources, punctual.source_change[]),
+                           punctual.source_changed(text, punctual.source_change[]),
                            punctual.source_inserted(text, punctual.source_row[]), punctual.source_refuse(text, text, text),
-                           punctual.source_own(), punctual.source_word(text, text, text),
+                           punctual.source_own(), punctual.write_outcomes(text, bigint[], text[], uuid[]),
                            punctual.source_numbers(text, uuid[], text[]), punctual.source_number(uuid, text),
                            punctual.write_back(int)
   from PUBLIC;
-drop function if exists punctual.source_make(text, punctual.source_ask[]);
+
+-- What an earlier version has made for a source calls what is gone now. A table that lacks a column has doctor's
+-- attention, and the functions are made when it is followed again.
+do $$
+declare
+  it record;
+begin
+  for it in
+    select s.name, s.definition, s.pending, t.tab
+      from punctual.sources s
+     cross join lateral (select to_regclass(format('%I.%I', s.schema_name, s.table_name)) as tab) t
+     where to_regprocedure(format('punctual.%I(text, uuid)', 'source__' || s.name || '_back')) is not null
+  loop
+    if punctual.source_type(it.tab, it.definition -> 'columns' ->> 'key') is not null
+       and punctual.source_type(it.tab, it.definition -> 'columns' ->> 'status') is not null
+    then
+      execute punctual.source_trigger_text(it.name, it.tab, it.definition, it.pending);
+      execute punctual.source_back_text(it.name, it.tab, it.definition);
+    end if;
+    execute format('drop function punctual.%I(text, uuid)', 'source__' || it.name || '_back');
+  end loop;
+end
+$$;
+
+-- Of earlier versions.
+drop function if exists punctual.source_make(text, punctual.source_ask[]),
+                        punctual.source_asks(punctual.sources, punctual.source_change[], text),
+                        punctual.source_apply(punctual.sources, punctual.source_change[], text),
+                        punctual.source_changed(text, punctual.source_change[], text),
+                        punctual.source_word(text, text, text), punctual.source_error(text, text, text);

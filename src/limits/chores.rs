@@ -22,7 +22,7 @@ pub struct ChoreLimits {
     pub followed: u32,
     /// Writes in one step that the app's tables had refused; each is a transaction.
     pub outbox: u32,
-    /// Outcomes written to source tables in one step, one statement.
+    /// Outcomes written to source tables in one step, one statement for each table.
     pub source_writes: u32,
     /// Users in one step whose count of the day is shown in the app's table.
     pub counts_shown: u32,
@@ -58,7 +58,7 @@ impl Default for ChoreLimits {
             times_ahead: 100,
             followed: 25,
             outbox: 50,
-            source_writes: 100,
+            source_writes: 250,
             counts_shown: 100,
             planned: 250,
             plan_every: seconds(60),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::ours::{accepted, claim, recorded, store, won};
 use crate::rows::{World, one, run, said, until};
 
+mod costs;
 mod own_jobs;
 mod worlds;
 

@@ -395,6 +395,49 @@ async fn an_outcome_waits_for_a_locked_row_and_a_refusal_is_not_the_others() {
     }
 }
 
+/// Whatever the app's triggers do, they are run once for all outcomes of a step. A message with two outcomes has the
+/// latest.
+#[tokio::test]
+async fn the_outcomes_of_a_step_are_one_statement_for_the_table() {
+    const ROWS: usize = 12;
+    let world = followed().await;
+    let (store, daemon) = (store(&world), world.daemon().await);
+    let (mut keys, mut claims) = (Vec::new(), Vec::new());
+    for _ in 0..ROWS {
+        let (key, claim) = world.claimed(&store).await;
+        keys.push(key);
+        claims.push(claim);
+    }
+    let records: Vec<_> = claims.iter().map(accepted).collect();
+    assert_eq!(recorded(&store, &records).await, ROWS);
+    let delivered = format!(
+        "update scheduled_messages set status = 'delivered' where id = '{}'",
+        claims[0].id.0
+    );
+    run(&daemon, &delivered).await;
+    let counted = "create table statements (rows bigint);
+      create function counted() returns trigger language plpgsql as $$ begin
+        insert into public.statements select count(*) from new_rows; return null; end $$;
+      create trigger counted after update on reminders referencing new table as new_rows
+        for each statement execute function counted()";
+    run(&world.user, counted).await;
+    assert_eq!(
+        usize::try_from(store.write_back(100).await.unwrap()).unwrap(),
+        ROWS + 1
+    );
+    assert_eq!(world.both(keys[0]).await, "arrived delivered");
+    for key in &keys[1..] {
+        assert_eq!(world.both(*key).await, "gone sent");
+    }
+    let statements = "select string_agg(rows::text, ' ') from statements";
+    assert_eq!(
+        one::<String>(&world.unseen, statements).await,
+        ROWS.to_string()
+    );
+    let left: i64 = one(&world.unseen, "select count(*) from punctual.source_writes").await;
+    assert_eq!(left, 0);
+}
+
 #[tokio::test]
 async fn only_the_latest_outcome_is_written_and_none_over_what_the_app_has_decided() {
     let world = followed().await;
@@ -471,7 +514,7 @@ async fn an_internal_error_and_a_lock_fail_the_statement_and_a_setting_gives_no_
     )
     .await;
     let app = crate::harness::session(&dsn_as(&world.db, "source_app").await).await;
-    run(&app, "set punctual.writer = 'on'; set punctual.written_back = E'1\\nstopped'; set punctual.from_source = 'on'").await;
+    run(&app, "set punctual.writer = 'on'; set punctual.written_back = '{\"1\": \"stopped\"}'; set punctual.from_source = 'on'").await;
     let store = store(&world);
     let (late, _) = world.claimed(&store).await;
     refused(
@@ -488,7 +531,7 @@ async fn an_internal_error_and_a_lock_fail_the_statement_and_a_setting_gives_no_
     assert_eq!(world.both(key).await, "stopped cancelled");
     for forbidden in [
         "select punctual.write_back(1)",
-        "select punctual.source_changed('rem', '{}', null)",
+        "select punctual.source_changed('rem', '{}')",
         "update scheduled_messages set body = 'x'",
     ] {
         let error = app.batch_execute(forbidden).await.expect_err(forbidden);
