@@ -16,8 +16,11 @@ use crate::message::{
 use crate::policy::Cleared;
 use crate::proof::{ProviderMessage, ProviderStatus};
 
-/// The most requests at once: each has a connection to the database for as long as it takes, which is a commit.
+/// Connections to the database: one for what is being committed, and one for what has come meanwhile.
 pub const CONNECTIONS: usize = 2;
+
+/// The most requests at once. Those that wait for a connection are put there together.
+const AT_ONCE: usize = 64;
 
 /// After the database has refused everybody's messages, until one of them is tried again.
 const PROBE: Duration = Duration::from_secs(60);
@@ -26,7 +29,7 @@ const PROBE: Duration = Duration::from_secs(60);
 pub const CAPABILITIES: Capabilities = Capabilities {
     idempotent: true,
     knows_ids: true,
-    max_in_flight: CONNECTIONS,
+    max_in_flight: AT_ONCE,
     ..Capabilities::SENDS_ONLY
 };
 
@@ -64,7 +67,7 @@ pub enum Put {
 
 /// The table.
 pub trait Inbox: Send + Sync + 'static {
-    /// Puts one row there, in a transaction of its own, unless it is there already.
+    /// Puts one row there, unless it is there already. It is committed then, perhaps with others.
     fn put<'a>(&'a self, item: Item<'a>, within: Duration) -> BoxFuture<'a, Put>;
 
     /// Whether a part of a message is there; `None`: the database does not say so now.

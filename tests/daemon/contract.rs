@@ -378,8 +378,9 @@ async fn over_the_network(name: &'static str) {
         let text = format!("{fault:?}");
         let id = subject.insert(&text, fault).await;
         messages.push((id, text, kind));
-        // Of one that sends one at a time the next waits for what this one meets.
-        if subject.can.max_in_flight == 1 {
+        // Of one that sends one at a time the next waits for what this one meets; and of those that are put into a
+        // table together each would meet it.
+        if subject.can.max_in_flight == 1 || subject.channel == Channel::InApp {
             all_end(&subject, &mut messages, name).await;
         }
     }

@@ -15,7 +15,7 @@ use crate::harness::{TestDb, cluster};
 use crate::twilio::{Fault, Text};
 
 /// What a connection that sends to the table prepares.
-const MARK: &str = "punctual.put_in_app($1";
+const MARK: &str = "punctual.put_in_app(a.message";
 
 /// The server is done with a request.
 const READY: &[u8] = b"Z\0\0\0\x05I";

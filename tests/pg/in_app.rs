@@ -114,6 +114,42 @@ async fn notified(heard: &mut tokio::sync::mpsc::UnboundedReceiver<AsyncMessage>
 }
 
 #[tokio::test]
+async fn what_waits_is_put_there_together_and_a_refusal_is_of_one_alone() {
+    const MANY: usize = 40;
+    let world = World::new().await;
+    let inbox = InAppMessages::of(world.db.dsn());
+    let own =
+        "alter table punctual_api.in_app_messages add constraint own check (subject <> 'Not this')";
+    run(&world.unseen, own).await;
+    let puts = (0..MANY).map(|_| inbox.put(item(Uuid::new_v4(), ADA), AMPLE));
+    let puts = futures_util::future::join_all(puts).await;
+    assert_eq!(puts, vec![Put::Done; MANY]);
+    let commits: i64 = one(
+        &world.unseen,
+        "select count(distinct xmin::text) from punctual_api.in_app_messages",
+    )
+    .await;
+    assert!(commits <= 2, "{commits} transactions over two connections");
+    let with = |n| Item {
+        subject: Some(if n == MANY / 2 { "Not this" } else { "This" }),
+        ..item(Uuid::new_v4(), BEN)
+    };
+    let puts = (0..MANY).map(|n| inbox.put(with(n), AMPLE));
+    let puts = futures_util::future::join_all(puts).await;
+    for (n, put) in puts.iter().enumerate() {
+        match put {
+            Put::Done => assert_ne!(n, MANY / 2),
+            put => assert!(
+                n == MANY / 2 && matches!(put, Put::Refused(_)),
+                "{n}: {put:?}"
+            ),
+        }
+    }
+    let shown = format!("count(*) filter (where user_id = '{BEN}')");
+    assert_eq!(table(&world.unseen, &shown).await, (MANY - 1).to_string());
+}
+
+#[tokio::test]
 async fn what_the_database_says_decides_whether_it_is_tried_again() {
     let world = World::new().await;
     let inbox = InAppMessages::of(world.db.dsn());

@@ -1,6 +1,10 @@
 //! Puts messages into the table that the app's users read: what the provider `in_app` sends to.
 //!
-//! With connections of its own, so that a herd of these messages holds up no claim and no record.
+//! With connections of its own, so that a herd of these messages holds up no claim and no record. A transaction that
+//! notifies keeps all others that do from committing until it is on disk, so what waits for a connection is put there
+//! in one.
+
+mod queue;
 
 use std::time::Duration;
 
@@ -9,6 +13,7 @@ use futures_util::future::{self, BoxFuture, FutureExt as _};
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
+use self::queue::{Group, Queue};
 use crate::clock::Stopwatch;
 use crate::message::MessageId;
 use crate::provider::in_app::{CONNECTIONS, Inbox, Item, Put};
@@ -25,6 +30,7 @@ const SILENT: &str = "the database did not respond in time";
 /// The table, over connections that are made when they are first needed.
 pub struct InAppMessages {
     pool: Pool,
+    queue: Queue,
 }
 
 impl InAppMessages {
@@ -32,6 +38,7 @@ impl InAppMessages {
     pub fn of(dsn: &Dsn) -> Self {
         Self {
             pool: dsn.pool(CONNECTIONS),
+            queue: Queue::default(),
         }
     }
 
@@ -43,40 +50,74 @@ impl InAppMessages {
         row.try_get(0).ok()
     }
 
+    /// Waits for a connection, and puts all there that wait by then; or hears what another has done who was first.
     async fn attempt(&self, item: Item<'_>, within: Duration) -> Put {
         let began = Stopwatch::start();
         let left = || within.saturating_sub(began.elapsed());
-        let client = match timeout(left(), self.pool.get()).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Put::Not(StoreError::Connect(error).to_string()),
-            Err(_) => return Put::Not(SILENT.to_owned()),
+        let (nth, mut done) = self.queue.add(item);
+        let client = tokio::select! {
+            biased;
+            heard = &mut done => return heard.unwrap_or_else(|_| Put::Unknown(SILENT.to_owned())),
+            client = timeout(left(), self.pool.get()) => client,
         };
-        let statement = timeout(left(), prepared(&client, PUT, STEP)).await;
-        let statement = match statement {
-            Ok(Ok(statement)) => statement,
-            Ok(Err(error)) if is_of_all(&error) => return Put::RefusesAll(error.to_string()),
-            Ok(Err(error)) => return Put::Not(error.to_string()),
-            Err(_) => {
-                leave(client);
-                return Put::Not(SILENT.to_owned());
+        let not = match client {
+            Ok(Ok(client)) => {
+                if let Some(group) = self.queue.take_with(nth) {
+                    put_all(client, group, &left).await;
+                }
+                None
             }
+            Ok(Err(error)) => Some(StoreError::Connect(error).to_string()),
+            Err(_) => Some(SILENT.to_owned()),
         };
-        let part = i32::from(item.part);
-        let values: [&(dyn ToSql + Sync); 6] = [
-            &item.message.0,
-            &part,
-            &item.user,
-            &item.kind,
-            &item.subject,
-            &item.body,
-        ];
-        let done = timeout(left(), client.execute(&statement, &values)).await;
+        match not {
+            Some(reason) if self.queue.remove(nth) => Put::Not(reason),
+            _ => match timeout(left(), done).await {
+                Ok(Ok(put)) => put,
+                _ => Put::Unknown(SILENT.to_owned()),
+            },
+        }
+    }
+}
+
+/// Puts these there in one transaction; each in its own, if one of them is refused.
+async fn put_all(client: Object, group: Group, left: &(dyn Fn() -> Duration + Sync)) {
+    let statement = match timeout(left(), prepared(&client, PUT, STEP)).await {
+        Ok(Ok(statement)) => statement,
+        Ok(Err(error)) if is_of_all(&error) => {
+            return group.notify(&Put::RefusesAll(error.to_string()));
+        }
+        Ok(Err(error)) => return group.notify(&Put::Not(error.to_string())),
+        Err(_) => {
+            leave(client);
+            return group.notify(&Put::Not(SILENT.to_owned()));
+        }
+    };
+    let mut groups = vec![group];
+    while let Some(group) = groups.pop() {
+        let done = {
+            let values = group.values();
+            timeout(left(), client.execute(&statement, &values.parameters())).await
+        };
         match done {
-            Ok(Ok(_)) => Put::Done,
-            Ok(Err(error)) => outcome(&StoreError::at(STEP)(error)),
+            Ok(Ok(_)) => group.notify(&Put::Done),
+            Ok(Err(error)) => match (outcome(&StoreError::at(STEP)(error)), group.apart()) {
+                (Put::Refused(_), Ok(apart)) => groups.extend(apart.into_iter().rev()),
+                (put, Ok(apart)) => {
+                    for one in apart {
+                        one.notify(&put);
+                    }
+                }
+                (put, Err(one)) => one.notify(&put),
+            },
             Err(_) => {
                 leave(client);
-                Put::Unknown(SILENT.to_owned())
+                group.notify(&Put::Unknown(SILENT.to_owned()));
+                // What is left of them was not tried.
+                for group in groups {
+                    group.notify(&Put::Not(SILENT.to_owned()));
+                }
+                return;
             }
         }
     }

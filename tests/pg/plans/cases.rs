@@ -470,9 +470,9 @@ pub(super) const DAEMON: &[Case] = &[
     case("app/outbox_again", 1, 10, "1, 'x', 'x', 1000, now()"),
     case(
         "app/in_app_put",
-        1,
+        20,
         30,
-        "plans.id('sent', 30), 1, plans.id('user', 1), 'x', 'x', 'x'",
+        "plans.ids('sent'), plans.same(1), plans.ids('user'), plans.same('x'::text), plans.same('x'::text), plans.same('x'::text)",
     ),
     case("app/in_app_has", 1, 10, "plans.id('sent', 30), 1"),
     case("app/job_answer", 1, 20, "plans.id('sent', 30), 200, 'x', true"),
