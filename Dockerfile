@@ -10,18 +10,18 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY data data
 COPY migrations migrations
+COPY packaging/compile packaging/compile
 COPY triggers triggers
 COPY src src
 # The sources here have no repository to ask.
 ARG COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    BUILD_COMMIT=$COMMIT cargo build --release --locked --bin punctual \
-    && cp target/release/punctual /usr/local/bin/punctual
+    BUILD_COMMIT=$COMMIT packaging/compile /usr/local/bin/punctual
 # A new volume takes the owner and mode of the directory that it covers.
 RUN mkdir -p /state && chmod 0700 /state
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /usr/local/bin/punctual /usr/local/bin/punctual
 COPY --from=build --chown=nonroot:nonroot /state /var/lib/punctual
 VOLUME /var/lib/punctual

@@ -49,6 +49,9 @@ fn commit() -> Option<String> {
         return Some(given);
     }
     // A package of cargo's has no repository of its own, and may lie in that of another project.
+    if let Some(packed) = packed() {
+        return Some(packed);
+    }
     let top = output("git", &["rev-parse", "--show-toplevel"])?;
     let here = env::current_dir().ok()?.canonicalize().ok()?;
     if std::path::Path::new(&top).canonicalize().ok()? != here {
@@ -68,6 +71,18 @@ fn commit() -> Option<String> {
         commit
     } else {
         format!("{commit} with changes")
+    })
+}
+
+/// The commit that a package of cargo's was made of, as cargo has written it.
+fn packed() -> Option<String> {
+    let written = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    let (_, rest) = written.split_once("\"sha1\": \"")?;
+    let commit = rest.get(..10)?;
+    Some(if written.contains("\"dirty\": true") {
+        format!("{commit} with changes")
+    } else {
+        commit.to_owned()
     })
 }
 

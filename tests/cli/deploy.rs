@@ -149,6 +149,7 @@ fn the_image_is_built_from_what_the_build_needs() {
         "Cargo.toml",
         "Cargo.lock",
         "build.rs",
+        "packaging/compile",
         "src",
         "data",
         "migrations",
