@@ -12,12 +12,18 @@ use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet};
 use crate::message::facts::{Priority, QuietHours};
 use crate::message::{Claim, Facts, Moment};
 
-/// How often the rules are evaluated for one message: each can move the time a few times a day, for
-/// [`AHEAD_MAX_S`].
+/// How often the rules are evaluated for one message: each can move the time a few times a day, for [`AHEAD_S`]. What
+/// they have not settled by then is deferred to where they have come, and judged again there.
 const ROUNDS_MAX: usize = 64;
 
-/// How far ahead a time is searched: hours repeat weekly, and a holiday closes one day more.
-const AHEAD_MAX_S: u64 = 8 * 24 * 3600;
+/// How far ahead a time is searched in seconds: hours repeat weekly, and a holiday closes one day more.
+const AHEAD_S: u64 = 8 * 24 * 3600;
+
+/// The same where holidays close all of those days: the dates repeat yearly.
+const AHEAD_OF_HOLIDAYS_S: u64 = 366 * 24 * 3600;
+
+/// The most reasons that one sentence has.
+const REASONS_MAX: usize = 5;
 
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +127,18 @@ impl Limit<'_> {
         }
     }
 
+    /// The same if there were no holidays.
+    fn next_weekly(&self, from: Moment) -> Option<Moment> {
+        match self {
+            Self::Lawful(limit) => limit.next_weekly(from),
+            other => other.next_open(from),
+        }
+    }
+
+    const fn has_holidays(&self) -> bool {
+        matches!(self, Self::Lawful(limit) if limit.has_holidays())
+    }
+
     /// Why it permits nothing at `at`.
     fn reason(&self, at: Moment) -> Reason {
         match self {
@@ -164,43 +182,67 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
         let reason = Reason::new(ReasonKind::BusinessHours, UNREADABLE);
         return Hour::Never { reason };
     };
+    let weekly = search(&limits, at, AHEAD_S, Limit::next_open);
+    let has_holidays = limits.iter().any(Limit::has_holidays);
+    let found = match weekly {
+        // Each year has the hours that it would have without holidays.
+        Err(_) if has_holidays && search(&limits, at, AHEAD_S, Limit::next_weekly).is_ok() => {
+            let yearly = search(&limits, at, AHEAD_OF_HOLIDAYS_S, Limit::next_open);
+            yearly.map_err(|reasons| joined("no hour to send at within a year: ", &reasons))
+        }
+        weekly => weekly.map_err(|reasons| joined("no hour to send at within 8 days: ", &reasons)),
+    };
+    match found {
+        Ok((until, _)) if until == at => Hour::Open,
+        Ok((until, reasons)) => Hour::Closed {
+            until,
+            reason: joined("", &reasons),
+        },
+        Err(reason) => Hour::Never { reason },
+    }
+}
+
+/// The earliest time at or after `at` that each limit permits by `next`, and what forbade those before; an error: there
+/// is none within so many seconds.
+fn search<'a>(
+    limits: &[Limit<'a>],
+    at: Moment,
+    ahead_s: u64,
+    next: impl Fn(&Limit<'a>, Moment) -> Option<Moment>,
+) -> Result<(Moment, Vec<Reason>), Vec<Reason>> {
     let mut reasons: Vec<Reason> = Vec::new();
     let mut until = at;
-    let none = |reasons: &[Reason]| Hour::Never {
-        reason: joined("no hour to send at within 8 days: ", reasons),
-    };
     for _ in 0..ROUNDS_MAX {
         let before = until;
-        for limit in &limits {
-            match limit.next_open(until) {
-                Some(open) if open > until => {
-                    let why = limit.reason(until);
-                    if !reasons.contains(&why) {
-                        reasons.push(why);
-                    }
-                    until = open;
+        for limit in limits {
+            let open = next(limit, until);
+            if open != Some(until) {
+                let why = limit.reason(until);
+                if !reasons.contains(&why) {
+                    reasons.push(why);
                 }
-                Some(_) => {}
-                None => return none(&[limit.reason(until)]),
+            }
+            match open.filter(|open| open.since(at).as_secs() <= ahead_s) {
+                Some(open) => until = open,
+                None => return Err(reasons),
             }
         }
         if until == before {
             break;
         }
     }
-    if until == at {
-        return Hour::Open;
-    }
-    if until.since(at).as_secs() > AHEAD_MAX_S {
-        return none(&reasons);
-    }
-    let reason = joined("", &reasons);
-    Hour::Closed { until, reason }
+    Ok((until, reasons))
 }
 
 /// Several reasons as one, of the kind of the first.
 fn joined(intro: &str, reasons: &[Reason]) -> Reason {
-    let texts: Vec<_> = reasons.iter().map(|reason| reason.text.as_str()).collect();
+    let first = reasons.iter().take(REASONS_MAX);
+    let mut texts: Vec<_> = first.map(|reason| reason.text.as_str()).collect();
+    let more = reasons.len().saturating_sub(REASONS_MAX);
+    let more = format!("and {more} more");
+    if reasons.len() > REASONS_MAX {
+        texts.push(&more);
+    }
     let kind = reasons
         .first()
         .map_or(ReasonKind::BusinessHours, |first| first.kind);

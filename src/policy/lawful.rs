@@ -103,11 +103,6 @@ impl LawfulHours {
         }
     }
 
-    /// The message types that are transactional.
-    pub fn transactional(&self) -> impl Iterator<Item = &str> {
-        self.transactional.iter().map(String::as_str)
-    }
-
     /// For other processes.
     pub fn published(&self) -> PublishedLawful {
         PublishedLawful {
@@ -150,6 +145,16 @@ pub(super) struct LawfulLimit<'a> {
 impl LawfulLimit<'_> {
     pub(super) fn next_open(&self, from: Moment) -> Option<Moment> {
         self.rule.next_open(&self.zone, from)
+    }
+
+    /// The same if there were no holidays.
+    pub(super) fn next_weekly(&self, from: Moment) -> Option<Moment> {
+        self.rule.hours.next_open(&self.zone, from)
+    }
+
+    /// Whether there are days on which it permits nothing.
+    pub(super) const fn has_holidays(&self) -> bool {
+        self.rule.has_holidays()
     }
 
     /// Why nothing is sent at `at`.

@@ -37,9 +37,15 @@ pub(super) fn of(number: &str) -> Option<&'static Place> {
         .find_map(|n| PLACES.get(digits.get(..n)?))
 }
 
-/// Whether a rule for `scope` holds in `place`: it is the same, or the country of it.
-pub(super) fn is_in(place: &str, scope: &str) -> bool {
-    place == scope || place.split_once('-').is_some_and(|(of, _)| of == scope)
+/// Whether a rule for `scope` holds in `place`: it is the same, or the country of it. Where the number does not show in
+/// which state of a country it is, the rules of all of them hold.
+pub(super) fn holds(place: &str, scope: &str) -> bool {
+    is_in(place, scope) || is_in(scope, place)
+}
+
+/// Whether a place is the same as another one, or a state of it.
+fn is_in(place: &str, of: &str) -> bool {
+    place == of || place.split_once('-').is_some_and(|(own, _)| own == of)
 }
 
 #[cfg(test)]
@@ -72,6 +78,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_holds_where_the_number_may_be() {
+        for (place, scope, expected) in [
+            ("US-FL", "US-FL", true),
+            ("US-FL", "US", true),
+            ("US", "US-FL", true),
+            ("US-FL", "US-TX", false),
+            ("US", "CA-ON", false),
+            ("an unknown place", "US", false),
+        ] {
+            assert_eq!(holds(place, scope), expected, "{place} {scope}");
+        }
+    }
+
+    #[test]
     fn the_longest_prefix_counts() {
         for (number, name, zones) in [
             ("+12125550101", "US-NY", "America/New_York"),
@@ -93,6 +113,22 @@ mod tests {
                 (name, zones.into()),
                 "{number}"
             );
+        }
+        for (number, name) in [
+            ("+13575550101", "US-CA"),
+            ("+14365550101", "US-OH"),
+            ("+14655550101", "US-NY"),
+            ("+14715550101", "US-MS"),
+            ("+14835550101", "US-AL"),
+            ("+16215550101", "US-TX"),
+            ("+16245550101", "US-NY"),
+            ("+16795550101", "US-MI"),
+            ("+17295550101", "US-TN"),
+            ("+18375550101", "US-CA"),
+            ("+18615550101", "US-IL"),
+            ("+19245550101", "US-MN"),
+        ] {
+            assert_eq!(of(number).unwrap().name, name, "{number}");
         }
         // An area code of no place is of the country, with all its zones.
         assert_eq!(of("+15555550101").unwrap().name, "US");

@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::Kind;
 use super::holidays::Holiday;
-use super::places::is_in;
+use super::places::holds;
 use crate::message::Moment;
 use crate::policy::days::local_day;
 use crate::policy::{BusinessHours, Zones};
@@ -75,7 +76,7 @@ pub enum RuleSetError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenSet {
-    checked: String,
+    checked: Spanned<String>,
     #[serde(default)]
     rule: Vec<WrittenRule>,
 }
@@ -125,10 +126,10 @@ impl RuleSet {
         place: &'a str,
         kind: Kind,
     ) -> impl Iterator<Item = &'a LawfulRule> {
-        let holds = move |rule: &&LawfulRule| {
-            rule.kinds.contains(&kind) && rule.places.iter().any(|scope| is_in(place, scope))
+        let is_one = move |rule: &&LawfulRule| {
+            rule.kinds.contains(&kind) && rule.places.iter().any(|scope| holds(place, scope))
         };
-        self.rules.iter().filter(holds)
+        self.rules.iter().filter(is_one)
     }
 }
 
@@ -143,7 +144,11 @@ impl FromStr for RuleSet {
                 why: error.message().to_owned(),
             }
         })?;
-        let checked = date(&written.checked).map_err(|why| RuleSetError::Form { line: 1, why })?;
+        let checked = date(written.checked.get_ref()).map_err(|why| {
+            let before = &text[..written.checked.span().start];
+            let line = before.matches('\n').count() + 1;
+            RuleSetError::Form { line, why }
+        })?;
         if written.rule.is_empty() {
             return Err(RuleSetError::Empty);
         }
@@ -211,6 +216,11 @@ impl LawfulRule {
             holidays: holidays?,
             observed: written.observed,
         })
+    }
+
+    /// Whether there are days on which it permits nothing.
+    pub(super) const fn has_holidays(&self) -> bool {
+        !self.holidays.is_empty()
     }
 
     fn is_holiday(&self, date: Date) -> bool {

@@ -206,3 +206,61 @@ fn it_says_until_when_it_is_permitted() {
     };
     assert_eq!(cleared.lawful().unwrap().closes, Moment::MAX);
 }
+
+#[test]
+fn what_holidays_close_for_longer_than_a_week_waits_for_their_end() {
+    let judged_by = |holidays: &[String], before: &str| {
+        let own = format!(
+            r#"checked = "2026-11-30"
+            [[rule]]
+            id = "xx"
+            places = ["US"]
+            kinds = ["marketing"]
+            hours = "mon-sun 08:00-20:00"
+            holidays = {holidays:?}
+            source = "a law"
+            url = "https://example.com"
+            checked = "2026-11-30"
+            seen = "unread""#
+        );
+        let rules = Rules {
+            lawful: Some(LawfulHours::own(&own).unwrap()),
+            ..rules()
+        };
+        let mut late = text("+12125550101", PROMO, moment("2026-12-20T15:00:00Z"));
+        late.send_before = (!before.is_empty()).then(|| moment(before));
+        judged(&late, &rules)
+    };
+    let december: Vec<String> = (18..=31).map(|day| format!("dec {day}")).collect();
+    let Verdict::Defer { until, reason } = judged_by(&december, "") else {
+        panic!("it waits");
+    };
+    assert_eq!(until, moment("2027-01-01T13:00:00Z"));
+    assert!(reason.text.ends_with(", and a holiday"), "{reason}");
+    // The message itself may end before.
+    let Verdict::Cancel { reason } = judged_by(&december, "2026-12-30T15:00:00Z") else {
+        panic!("it comes too late");
+    };
+    assert!(reason.text.contains("send_before is"), "{reason}");
+    // Days without end are no hours at all.
+    let months = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
+    let always = months.iter().flat_map(|month| {
+        let days = (1..=31).map(move |day| format!("{month} {day}"));
+        let exists = |day: &String| {
+            !["feb 30", "feb 31", "apr 31", "jun 31", "sep 31", "nov 31"].contains(&day.as_str())
+        };
+        days.filter(exists)
+    });
+    let always: Vec<String> = always.collect();
+    let Verdict::Cancel { reason } = judged_by(&always, "") else {
+        panic!("there is no hour");
+    };
+    assert!(
+        reason
+            .text
+            .starts_with("no hour to send at within a year: "),
+        "{reason}"
+    );
+}

@@ -51,6 +51,11 @@ fn what_is_not_understood_is_refused() {
     let twice = format!("{ONE}{}", ONE.replacen("checked = \"2026-11-30\"", "", 1));
     let error = twice.parse::<RuleSet>().unwrap_err().to_string();
     assert!(error.contains("used twice"), "{error}");
+    // With its line.
+    let behind = ONE.replacen("checked = \"2026-11-30\"", "", 1);
+    let error = format!("# mine\n\nchecked = \"soon\"{behind}").parse::<RuleSet>();
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "line 3: \"soon\" is no date like 2026-11-30");
     let none = "checked = \"2026-11-30\"".parse::<RuleSet>().unwrap_err();
     assert_eq!(none, RuleSetError::Empty);
 }
