@@ -189,7 +189,8 @@ $$;
 
 -- ---------------------------------------------------------------- what workers call
 
--- Locks a job; false: it has ended, so there is nothing left to do for it.
+-- Locks a job; false: it has ended, so there is nothing left to do for it. One whose request had no answer has not: that
+-- request may have reached the worker, and is repeated.
 create or replace function punctual.job_lock(job uuid, out j jsonb, out is_open boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -197,7 +198,8 @@ begin
   if not found then
     raise exception using errcode = 'PT404', message = format('there is no job %s', job), hint = 'Give its job_id.';
   end if;
-  is_open := j ->> 'status' not in ('completed', 'failed', 'cancelled');
+  is_open := j ->> 'status' not in ('completed', 'failed', 'cancelled')
+             or j ->> 'status' = 'failed' and coalesce(j ->> 'error_message', '') = 'outcome unknown: do not reset';
 end
 $$;
 
@@ -229,7 +231,8 @@ declare
   again timestamptz;
 begin
   select l.j, l.is_open into j, is_open from punctual.job_lock(job) l;
-  if not is_open then
+  -- What was sent without an answer is sent again anyway.
+  if not is_open or j ->> 'status' = 'failed' then
     return false;
   end if;
   select s.id, s.status, coalesce(o.base, 0) + case when s.message_type = 'job_lease_end' then 0 else s.attempts end as runs into m
@@ -281,15 +284,22 @@ end
 $$;
 
 -- Has jobs followed that were there before their type had a URL, as many as this past a key: the last one, and how many
--- there were.
+-- there were. Once the last is, there are none of these types without a message: nothing is looked for until another
+-- type has a URL.
 create or replace function punctual.follow_jobs(past text, most int, out last_key text, out followed int)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   followed := 0;
   if exists (select from punctual.sources s where s.name = 'buildos_jobs' and s.definition ? 'jobs')
-     and exists (select from punctual.settings s where s.job_urls <> '{}')
+     and exists (select from punctual.settings s
+                  where exists (select from jsonb_object_keys(s.job_urls) kind where kind <> all (s.followed_jobs)))
   then
     select f.last_key, f.followed into last_key, followed from punctual.source_fill('buildos_jobs', past, most) f;
+    -- What is locked is not waited for: the next start looks for it.
+    if last_key is null and not punctual.source_left('buildos_jobs') then
+      update punctual.settings s set followed_jobs = array(select kind from jsonb_object_keys(s.job_urls) kind order by kind)
+       where s.one;
+    end if;
   end if;
 end
 $$;

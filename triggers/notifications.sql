@@ -681,7 +681,7 @@ begin
   select to_jsonb(o) as row, o.status, o.recipient_user_id as whose, o.channel, o.payload into d
     from public.notification_deliveries o where o.id = delivery for no key update;
   if not found or not (d.status in ('pending', 'failed', 'bounced')
-                       or d.status = 'cancelled' and d.row ->> 'cancel_reason' = 'its job was cancelled') then
+                       or d.status = 'cancelled' and d.row ->> 'cancel_reason' in ('its job was cancelled', 'no_address', 'no_text')) then
     return null;
   end if;
   kind := coalesce(d.row ->> 'event_type', its_type,
@@ -703,6 +703,56 @@ begin
 end
 $$;
 
+-- Has the delivery of a job sent at its time. A job whose delivery cannot be sent, or was sent or cancelled before, has
+-- ended like it.
+create or replace function punctual.plan_job(job uuid, delivery uuid, its_type text, at timestamptz) returns void
+language plpgsql set search_path = pg_catalog, 'public', pg_temp as $$
+declare
+  lack constant text := punctual.plan_delivery(delivery, its_type, at);
+  d record;
+begin
+  if lack is not null then
+    perform punctual.job_write(job, jsonb_build_object('status', 'cancelled', 'error_message', lack));
+    return;
+  end if;
+  select o.status, o.cancel_reason into d from public.notification_deliveries o where o.id = delivery and o.status <> 'pending';
+  if found then
+    perform punctual.job_write(job, case d.status
+      when 'cancelled' then jsonb_build_object('status', 'cancelled', 'error_message', coalesce(d.cancel_reason, 'its delivery was cancelled'))
+      else jsonb_build_object('status', 'completed', 'completed_at', clock_timestamp(), 'error_message', null) end);
+  end if;
+end
+$$;
+
+-- Has the deliveries of jobs sent that waited before the tables were followed, of as many as this past a key: the last
+-- one, and how many there were. A worker's that is locked is the worker's.
+create or replace function punctual.take_notification_jobs(past text, most int, out last_key text, out followed int)
+language plpgsql set search_path = pg_catalog, 'public', pg_temp as $$
+declare
+  j record;
+begin
+  followed := 0;
+  if not exists (select from pg_catalog.pg_trigger t
+                  where t.tgrelid = to_regclass('public.queue_jobs') and t.tgname = 'punctual_notification') then
+    return;
+  end if;
+  for j in
+    select t.id, t.scheduled_for, t.metadata ->> 'event_type' as its_type, k.delivery
+      from public.queue_jobs t
+     cross join lateral (select punctual.source_key(t.metadata ->> 'delivery_id', 'uuid')::uuid as delivery offset 0) k
+     where (past is null or t.id > past::uuid)
+       and t.job_type::text = 'send_notification' and t.status::text in ('pending', 'retrying')
+       and exists (select from public.notification_deliveries d
+                    where d.id = k.delivery and d.status = 'pending' and d.scheduled_for is null)
+     order by t.id limit most for no key update of t skip locked
+  loop
+    perform punctual.plan_job(j.id, j.delivery, j.its_type, j.scheduled_for);
+    last_key := j.id;
+    followed := followed + 1;
+  end loop;
+end
+$$;
+
 -- On queue_jobs: jobs send_notification. A worker of the app's that takes one takes its delivery too.
 create or replace function punctual.notification_job() returns trigger
 language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp as $$
@@ -710,19 +760,16 @@ declare
   delivery constant uuid := punctual.source_key(new.metadata ->> 'delivery_id', 'uuid')::uuid;
   is_open constant boolean := new.status::text in ('pending', 'retrying');
   was_open constant boolean := tg_op = 'UPDATE' and old.status::text in ('pending', 'retrying');
-  lack text;
 begin
-  -- What a daemon writes follows the delivery.
+  -- What a daemon writes follows the delivery, and so does what is written here.
   if delivery is null or punctual.source_own() is not null
+     or coalesce(current_setting('punctual.job_call', true), '') = new.id::text
      or not exists (select from punctual.sources s where s.name = 'buildos_deliveries')
   then
     return null;
   end if;
   if is_open and not (was_open and new.scheduled_for = old.scheduled_for) then
-    lack := punctual.plan_delivery(delivery, new.metadata ->> 'event_type', new.scheduled_for);
-    if lack is not null then
-      perform punctual.job_write(new.id, jsonb_build_object('status', 'cancelled', 'error_message', lack));
-    end if;
+    perform punctual.plan_job(new.id, delivery, new.metadata ->> 'event_type', new.scheduled_for);
   elsif was_open and new.status::text = 'cancelled' then
     update public.notification_deliveries d set status = 'cancelled', cancel_reason = 'its job was cancelled'
      where d.id = delivery and d.status = 'pending';
@@ -1042,7 +1089,8 @@ revoke execute on function punctual.default_preferences(), punctual.subscribe_us
                            punctual.delivery_progress(uuid, text, timestamptz),
                            punctual.sms_status(uuid, text, text, text, int, text), punctual.quiet_hours_of(uuid, text),
                            punctual.offer_notifications(), punctual.own_rows(text, text, text[]),
-                           punctual.notification_job()
+                           punctual.notification_job(), punctual.plan_job(uuid, uuid, text, timestamptz),
+                           punctual.take_notification_jobs(text, int)
   from PUBLIC;
 revoke execute on procedure punctual.offer_notification_jobs() from PUBLIC;
 

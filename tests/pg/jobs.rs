@@ -1,5 +1,6 @@
 //! Jobs of the app: how they are added, and by whom.
 
+use punctual::policy::Rules;
 use punctual::store::{Migrator, Preset};
 use uuid::Uuid;
 
@@ -246,4 +247,120 @@ async fn users_ask_for_themselves_and_strangers_for_nothing() {
     run(&world.user, "set role service_role").await;
     one::<Uuid>(&world.user, &job(BEN, "send_sms")).await;
     one::<Uuid>(&world.user, &text(BEN, "+13105550199")).await;
+}
+
+/// Its answer was lost, and the request is repeated: what it has done meanwhile is not done again.
+#[tokio::test]
+async fn a_worker_whose_answer_was_lost_may_still_end_its_job() {
+    let world = world().await;
+    let store = crate::ours::store(&world);
+    store.keep_settings(&Rules::default()).await.unwrap();
+    let url = "update punctual.settings set job_urls = '{\"sync_calendar\": \"https://app.example/jobs\"}'";
+    run(&world.unseen, url).await;
+    let add = format!("select add_queue_job('{ADA}', 'sync_calendar', '{{}}')");
+    let job: Uuid = one(&world.unseen, &add).await;
+    let message = format!(
+        "select message_id from punctual.source_rows where source = 'buildos_jobs' and key = '{job}'"
+    );
+    let sent: Uuid = one(&world.unseen, &message).await;
+    let becomes = async |status: &str| {
+        let sql = format!(
+            "update scheduled_messages set status = '{status}', attempts = 1 where id = '{sent}'"
+        );
+        run(&world.unseen, &sql).await;
+        let back = format!("select punctual.job_back('{job}', '{sent}')");
+        assert!(one::<bool>(&world.unseen, &back).await);
+    };
+    let says = async |call: &str| -> bool { one(&world.unseen, &format!("select {call}")).await };
+    let is =
+        format!("select concat_ws(' ', status, error_message) from queue_jobs where id = '{job}'");
+    run(
+        &world.unseen,
+        &format!("update scheduled_messages set status = 'sending' where id = '{sent}'"),
+    )
+    .await;
+    becomes("unconfirmed").await;
+    assert_eq!(
+        one::<String>(&world.unseen, &is).await,
+        "failed outcome unknown: do not reset"
+    );
+    // It is told to go on; that a run has failed is nothing new, for it is repeated.
+    assert!(says(&format!("job_progress('{job}', 1, 2, 'half')")).await);
+    assert!(!says(&format!("job_fail('{job}', 'no')")).await);
+    assert!(says(&format!("job_complete('{job}', '{{}}')")).await);
+    assert_eq!(one::<String>(&world.unseen, &is).await, "completed");
+    assert!(!says(&format!("job_complete('{job}', '{{}}')")).await);
+    // The repeated request is answered as one whose worker goes on: there is no lease, and no run after it.
+    run(
+        &world.unseen,
+        &format!("select punctual.job_answer('{sent}', 202, '', true)"),
+    )
+    .await;
+    becomes("sent").await;
+    assert_eq!(one::<String>(&world.unseen, &is).await, "completed");
+    assert_eq!(one::<Uuid>(&world.unseen, &message).await, sent);
+}
+
+/// Looking for jobs that nothing follows costs what has changed, and not the table.
+#[tokio::test]
+async fn jobs_from_before_their_type_had_a_url_are_looked_for_once() {
+    let world = world().await;
+    let store = crate::ours::store(&world);
+    let add = async |kind: &str| -> Uuid {
+        one(
+            &world.unseen,
+            &format!("select add_queue_job('{ADA}', '{kind}', '{{}}')"),
+        )
+        .await
+    };
+    let before = add("sync_calendar").await;
+    // Without its trigger nothing follows a row: it is found only where somebody looks.
+    let unseen = async |kind: &str| -> Uuid {
+        run(&world.unseen, "alter table queue_jobs disable trigger user").await;
+        let id = add(kind).await;
+        run(&world.unseen, "alter table queue_jobs enable trigger user").await;
+        id
+    };
+    let keep = async |kinds: &[&str]| {
+        let urls: Vec<String> = kinds
+            .iter()
+            .map(|kind| format!("\"{kind}\": \"https://app.example/{kind}\""))
+            .collect();
+        store.keep_settings(&Rules::default()).await.unwrap();
+        // As a daemon with these settings has it.
+        let urls = format!(
+            "update punctual.settings s set job_urls = v.urls,
+                    followed_jobs = array(select k from unnest(s.followed_jobs) k where v.urls ? k)
+               from (select '{{{}}}'::jsonb as urls) v",
+            urls.join(", ")
+        );
+        run(&world.unseen, &urls).await;
+    };
+    let walk = async || {
+        let mut past = None;
+        while let Some(last) = store.follow_jobs(past.as_deref()).await.unwrap() {
+            past = Some(last);
+        }
+    };
+    let is_followed = async |id: Uuid| -> bool {
+        one(
+            &world.unseen,
+            &format!("select exists (select from punctual.source_rows where source = 'buildos_jobs' and key = '{id}')"),
+        )
+        .await
+    };
+    keep(&["sync_calendar"]).await;
+    walk().await;
+    assert!(is_followed(before).await);
+    let missed = unseen("sync_calendar").await;
+    let of_another = unseen("generate_phases").await;
+    walk().await;
+    assert!(!is_followed(missed).await, "it has not looked");
+    run(
+        &world.unseen,
+        "update punctual.settings set job_urls = job_urls || '{\"generate_phases\": \"https://app.example/\"}'",
+    )
+    .await;
+    walk().await;
+    assert!(is_followed(of_another).await && is_followed(missed).await);
 }

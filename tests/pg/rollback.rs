@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use punctual::message::{ClaimResponse, InstanceId, RowState};
+use punctual::policy::{LawfulHours, Rules};
 use punctual::schedule::Ranking;
 use punctual::settle::Settlement;
 use punctual::store::Store;
 use punctual::store::connect::prepare_session;
 use punctual::store::migrate::{
-    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
+    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
 };
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -384,6 +385,39 @@ async fn a_program_that_knows_no_campaigns_claims_nothing_while_one_is_scheduled
     assert_eq!(state, Some("PU003"));
     let own = format!("set punctual.program = '{KNOWS_CAMPAIGNS}'; {claim}");
     run(&session, &own).await;
+}
+
+/// It would send at any hour.
+#[tokio::test]
+async fn a_program_that_knows_no_lawful_hours_claims_nothing_where_they_are_kept() {
+    let world = World::new().await;
+    let session = world.db.client().await;
+    prepare_session(&session).await.unwrap();
+    let older = format!("set punctual.program = '{}'", KNOWS_LAWFUL_HOURS - 1);
+    run(&session, &older).await;
+    let claim = "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+                 values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now())";
+    let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
+    let mut rules = Rules::default();
+    store.keep_settings(&rules).await.unwrap();
+    run(&session, claim).await;
+    rules.lawful = Some(LawfulHours::builtin());
+    store.keep_settings(&rules).await.unwrap();
+    let refused = session.batch_execute(claim).await.unwrap_err();
+    let state = refused.code().map(tokio_postgres::error::SqlState::code);
+    assert_eq!(state, Some("PU003"));
+    let own = format!("set punctual.program = '{KNOWS_LAWFUL_HOURS}'; {claim}");
+    run(&session, &own).await;
+    // The others know it, and say so.
+    let beside = format!(
+        "insert into punctual.instances (id, version, program) values (gen_random_uuid(), '0.1.0', {})",
+        KNOWS_LAWFUL_HOURS - 1
+    );
+    run(&world.unseen, &beside).await;
+    store.instance_start().await.unwrap();
+    let members = store.members(Duration::from_secs(20)).await.unwrap();
+    assert!(members.is_alone());
+    assert_eq!(store.outdated_instances(), 1);
 }
 
 /// It would not find the opt-outs that are kept as a hash.

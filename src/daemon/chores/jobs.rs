@@ -1,4 +1,5 @@
-//! Has jobs followed that were there before their type had a URL: once, after the start, because URLs are settings.
+//! Has jobs followed that were there before their type had a URL: after the start, because URLs are settings, and once
+//! for each type.
 
 use super::{Context, Progress};
 use crate::store::StoreError;

@@ -3,7 +3,9 @@
 use super::Text;
 use super::lists::{is_channel, sender};
 use crate::message::Channel;
-use crate::store::schema::migrate::{KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_RATES};
+use crate::store::schema::migrate::{
+    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_RATES,
+};
 
 /// Appends one of them; false if it is none.
 pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) -> bool {
@@ -222,5 +224,11 @@ const fn oldest_program<const N: usize>(out: &mut Text<N>) {
         b"",
     );
     out.number(KNOWS_CAMPAIGNS);
+    out.row(
+        " end,
+                         case when exists (select from punctual.settings s where s.one and s.lawful_hours) then ",
+        b"",
+    );
+    out.number(KNOWS_LAWFUL_HOURS);
     out.row(" end) from punctual.migrations m)", b"");
 }

@@ -41,7 +41,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
        ('punctual', 'settings', '{SELECT,INSERT}',
         '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,webhook_urls,campaign_timezone,campaign_hours,
-          campaign_open_from,campaign_open_until,llm_model,link_url,job_urls,updated_at}'),
+          campaign_open_from,campaign_open_until,llm_model,link_url,job_urls,lawful_hours,followed_jobs,updated_at}'),
        ('punctual', 'number_faults', '{SELECT,INSERT,DELETE}', '{fault,due,version,at}'),
        ('punctual', 'number_checks', '{SELECT,INSERT}', '{until}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'), ('punctual', 'foreign_writes', '{SELECT}', '{}'), ('punctual', 'deleted_events', '{SELECT}', '{}'),

@@ -49,6 +49,7 @@ impl Store {
                     &their_until,
                     &rules.link_url,
                     &job_urls,
+                    &rules.lawful.is_some(),
                 ],
             )
             .await

@@ -63,6 +63,8 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261207140001_consents",
     "20261207140002_help",
     "20261208140000_changes",
+    "20261208150000_lawful_program",
+    "20261208150001_followed_jobs",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -28,6 +28,7 @@ pub(in crate::store) mod indexes;
 mod parts;
 pub mod planner;
 mod presets;
+mod program;
 pub mod progress;
 mod record;
 pub(in crate::store) mod role;
@@ -38,31 +39,12 @@ mod take_over;
 pub(in crate::store) mod triggers;
 
 pub use error::MigrateError;
+pub use program::{
+    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
+};
 pub use triggers::Trigger;
 
 use progress::Step;
-
-/// The number of this program's schema. Raised with each change to what a released version has in
-/// `migrations/` or `triggers/`; a migration that older programs cannot work with records in
-/// `punctual.migrations.oldest_program` the oldest one that can. Each session of a daemon says it
-/// (`punctual.program`), and the database refuses the claims of one that is older than that.
-pub const PROGRAM: i32 = 4;
-
-/// The first program that knows the rates of senders. An older one claims nothing while a sender has a rate, because it
-/// would send that sender's messages as fast as it can. Without rates it may claim.
-pub const KNOWS_RATES: i32 = 4;
-
-/// The first program that knows opt-outs that were forgotten (`punctual forget`). An older one claims nothing once
-/// there may be one, because it would send to that recipient.
-pub const KNOWS_FORGOTTEN: i32 = 4;
-
-/// The first program that knows `media_urls`. An older one is refused each message that has some, because it would send
-/// the text alone.
-pub const KNOWS_MEDIA: i32 = 4;
-
-/// The first program that knows the hours of campaigns. An older one claims nothing while one is scheduled, because it
-/// would send what is late outside of its hours.
-pub const KNOWS_CAMPAIGNS: i32 = 4;
 
 /// How long a statement of a migration waits for a lock on the first try: so long may it block the
 /// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].

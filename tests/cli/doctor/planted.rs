@@ -303,6 +303,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
     db("alter database DB set log_statement = 'all'", "server log", "warn", "log_statement is all", "reset log_statement"),
     // The rows, and who works with them.
     db("update punctual.instances set program = null", "old daemon", "bad", "1 running of a version that is too old for the schema", "stop it"),
+    db("insert into punctual.instances (id, version, program, state)
+        select gen_random_uuid(), version, program, '{\"rules\": {\"lawful\": {\"checked\": \"2026-11-30\"}}}' from punctual.instances",
+       "lawful hours", "bad", "keep different rules", "the same PUNCTUAL_LAWFUL_HOURS"),
     db("update punctual.instances set version = '0.0.9'", "version", "warn", "0.0.9 running", "restart the daemon"),
     db("insert into punctual.settings (timezone) values ('Europe/Berlin') on conflict (one) do update set timezone = excluded.timezone", "time zone", "warn", "the daemon's is Europe/Berlin", "PUNCTUAL_TIMEZONE"),
     // As versions of Punctual left it that gave the column a default.

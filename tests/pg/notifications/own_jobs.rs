@@ -1,5 +1,6 @@
 //! Deliveries that an app makes by a function of its own, with a job `send_notification` for each.
 
+use punctual::message::MessageId;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -53,6 +54,12 @@ async fn it_is_sent_at_the_time_of_its_job_which_is_shown_what_becomes_of_it() {
     );
     let found = format!("select message_id from punctual.messages_of('{id}')");
     assert_eq!(one::<Uuid>(&world.unseen, &found).await, text);
+    // Whoever looks for the id of the job or of the delivery finds the message.
+    for id in [id, email, text] {
+        let search = id.to_string().parse().unwrap();
+        let found = store.search(&search, 9).await.unwrap();
+        assert_eq!(found, [MessageId(text)]);
+    }
     set(&world, id, "scheduled_for = '2035-06-01 10:00Z'").await;
     assert!(
         world
@@ -97,4 +104,67 @@ async fn it_is_sent_at_the_time_of_its_job_which_is_shown_what_becomes_of_it() {
         format!("select add_queue_job('{ADA}', 'send_notification', '{{\"delivery_id\": \"x\"}}')");
     let other: Uuid = one(&world.user, &other).await;
     assert_eq!(job(&world, other).await, "pending 0 f");
+}
+
+/// A job that is wanted again is done with as its delivery is.
+#[tokio::test]
+async fn a_job_whose_delivery_is_over_does_not_stay_pending() {
+    let world = world().await;
+    let store = store(&world);
+    let (sent, email) = made(&world.user, "email", r#"{"title": "Ready"}"#).await;
+    set(&world, sent, "scheduled_for = clock_timestamp()").await;
+    let text = message(&world, email).await;
+    let claim = won(&store, &[text]).await.remove(0);
+    recorded(&store, &[accepted(&claim)]).await;
+    store.write_back(10).await.unwrap();
+    set(&world, sent, "status = 'pending'").await;
+    assert_eq!(job(&world, sent).await, "completed 1 t");
+    let (gone, email) = made(&world.user, "email", r#"{"title": "Ready"}"#).await;
+    let cancel = format!(
+        "update notification_deliveries set status = 'cancelled', cancel_reason = 'no more' where id = '{email}'"
+    );
+    run(&world.user, &cancel).await;
+    store.write_back(10).await.unwrap();
+    set(&world, gone, "status = 'pending'").await;
+    assert_eq!(job(&world, gone).await, "cancelled 0 f no more");
+    assert_eq!(is(&world, email, "status").await, "cancelled");
+    // Once it can be sent, it is.
+    let (late, email) = made(&world.user, "email", "{}").await;
+    assert!(job(&world, late).await.starts_with("cancelled"));
+    let payload = format!(
+        "update notification_deliveries set payload = '{{\"title\": \"Ready\"}}' where id = '{email}'"
+    );
+    run(&world.user, &payload).await;
+    set(&world, late, "status = 'pending'").await;
+    assert_eq!(is(&world, email, "status").await, "pending");
+    assert_eq!(job(&world, late).await, "pending 0 f");
+}
+
+/// Jobs that waited when the tables were followed: each delivery is sent, and nothing of what a worker has.
+#[tokio::test]
+async fn jobs_that_waited_before_are_taken_with_the_tables() {
+    let world = world().await;
+    run(
+        &world.unseen,
+        "drop trigger punctual_notification on queue_jobs",
+    )
+    .await;
+    let (waits, email) = made(&world.user, "email", r#"{"title": "Ready"}"#).await;
+    let (taken, others) = made(&world.user, "email", r#"{"title": "Ready"}"#).await;
+    set(&world, taken, "status = 'processing'").await;
+    let (_, no_text) = made(&world.user, "email", "{}").await;
+    let scheduled = "status, scheduled_for is not null";
+    assert_eq!(is(&world, email, scheduled).await, "pending f");
+    for _ in 0..2 {
+        super::migrate(&world).await;
+        assert_eq!(is(&world, email, scheduled).await, "pending t");
+        assert_eq!(is(&world, others, scheduled).await, "pending f");
+        assert_eq!(
+            is(&world, no_text, "status, cancel_reason").await,
+            "cancelled no_text"
+        );
+        let text = message(&world, email).await;
+        assert_eq!(world.status(text).await, "pending");
+        assert_eq!(job(&world, waits).await, "pending 0 f");
+    }
 }

@@ -3,12 +3,12 @@
 -- $4 when it closes  $5 what is done about rows that cannot be sent  $6 what divides a text into parts (empty: nothing)
 -- $7 the sender of each other account, for messages that name none  $8 the URL of each message type, for webhooks that
 -- name none  $9 the zone of campaigns that say no other, $10 their hours, and these as ranges: $11 from  $12 until
--- $13 where tracking links are served  $14 the URL of each job type
+-- $13 where tracking links are served  $14 the URL of each job type  $15 whether there are rules of lawful hours
 insert into punctual.settings as s (timezone, business_hours, open_from, open_until, validate, part_separator,
                                     account_senders, webhook_urls, campaign_timezone, campaign_hours, campaign_open_from,
-                                    campaign_open_until, link_url, job_urls)
+                                    campaign_open_until, link_url, job_urls, lawful_hours)
 values ($1::text, $2::text, $3::bigint[], $4::bigint[], $5::text, $6::text, $7::jsonb, $8::jsonb,
-        $9::text, $10::text, $11::bigint[], $12::bigint[], $13::text, $14::jsonb)
+        $9::text, $10::text, $11::bigint[], $12::bigint[], $13::text, $14::jsonb, $15::bool)
 on conflict (one) do update
    set timezone = excluded.timezone, business_hours = excluded.business_hours,
        open_from = excluded.open_from, open_until = excluded.open_until,
@@ -16,5 +16,7 @@ on conflict (one) do update
        account_senders = excluded.account_senders, webhook_urls = excluded.webhook_urls,
        campaign_timezone = excluded.campaign_timezone, campaign_hours = excluded.campaign_hours,
        campaign_open_from = excluded.campaign_open_from, campaign_open_until = excluded.campaign_open_until, link_url = excluded.link_url,
-       job_urls = excluded.job_urls,
+       job_urls = excluded.job_urls, lawful_hours = excluded.lawful_hours,
+       -- What was written while a type had no URL is looked for when it has one again.
+       followed_jobs = array(select kind from unnest(s.followed_jobs) kind where excluded.job_urls ? kind),
        updated_at = clock_timestamp()

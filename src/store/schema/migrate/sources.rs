@@ -17,6 +17,9 @@ const ROWS: i32 = 1_000;
 /// Passes over the rows that other sessions had locked, with a pause before each.
 const PASSES_MAX: u32 = 120;
 
+/// The deliveries of preset `buildos`, which jobs of the app may name.
+const DELIVERIES: &str = "buildos_deliveries";
+
 /// The trigger that notes outcomes: in a transaction of its own, because no other may lock two tables of the app.
 const OUTCOMES: File<'static> = File {
     name: "the trigger for outcomes of source tables",
@@ -61,7 +64,10 @@ pub(super) async fn follow(
         }
         let missing = sql!("../sql/source_indexes.sql").text();
         indexes(client, missing, progress).await?;
-        let rows = fill(client, &source.name).await?;
+        let mut rows = fill(client, &source.name).await?;
+        if source.name == DELIVERIES {
+            rows += take_jobs(client).await?;
+        }
         if is_new || rows > 0 {
             done.push(format!(
                 "{}: {rows} rows that were there before",
@@ -90,6 +96,13 @@ pub(super) fn print(source: &SourceTable, text: &mut String) {
         OUTCOMES.text().trim_end(),
         following(source),
     );
+    if source.name == DELIVERIES {
+        let _ = writeln!(
+            text,
+            "-- and the jobs that wait, in the same way:\n\
+             select last_key, followed from punctual.take_notification_jobs(null, {ROWS});\n"
+        );
+    }
 }
 
 /// The statement that follows one.
@@ -209,6 +222,22 @@ async fn fill(client: &Client, name: &str) -> Result<u64, MigrateError> {
     Err(MigrateError::RowsLocked {
         source_name: name.to_owned(),
     })
+}
+
+/// Has the deliveries sent whose jobs waited when the tables were followed first. What is locked is a worker's.
+async fn take_jobs(client: &Client) -> Result<u64, MigrateError> {
+    let sql = sql!("../sql/notification_jobs_take.sql").text();
+    let (mut rows, mut past): (u64, Option<String>) = (0, None);
+    loop {
+        let row = client.query_one(sql, &[&past, &ROWS]).await;
+        let row = row.map_err(MigrateError::Record)?;
+        let taken: i32 = row.try_get("followed").map_err(MigrateError::Record)?;
+        rows += u64::from(taken.unsigned_abs());
+        past = row.try_get("last_key").map_err(MigrateError::Record)?;
+        if taken < ROWS {
+            return Ok(rows);
+        }
+    }
 }
 
 fn json(source: &SourceTable) -> String {

@@ -5,7 +5,7 @@
 -- $1 this program's version; $2 its time zone, or null if its settings are not valid; $3 the sender for rows that name
 -- none
 with running as (
-  select i.version, coalesce(i.program, 1) < oldest_program!() as is_too_old
+  select i.version, coalesce(i.program, 1) < oldest_program!() as is_too_old, coalesce(i.state -> 'rules' -> 'lawful', 'null') as lawful
     from punctual.instances i
    where i.stopped_at is null and i.heartbeat_at > clock_timestamp() - interval '20 s'
 ), others as (
@@ -56,6 +56,12 @@ select 'old daemon', 'bad',
        'no daemon is too old for the schema',
        'stop it and start this version: what it has sent it still records'
   from (select count(*) as n from running where is_too_old) old
+union all
+select 'lawful hours', 'bad',
+       case when n > 1 then 'the daemons that run keep different rules: one may send what another defers' end,
+       'the same rules in each daemon that runs',
+       'give each one the same PUNCTUAL_LAWFUL_HOURS and PUNCTUAL_TRANSACTIONAL_TYPES'
+  from (select count(distinct lawful) as n from running where not is_too_old) kept
 union all
 select 'time zone', 'warn',
        case when $2 <> timezone and exists (select from running) then format('the daemon''s is %s, these settings say %s', timezone, $2) end,
