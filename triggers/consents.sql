@@ -10,8 +10,8 @@ begin
 end
 $$;
 
--- Records that somebody has agreed, or has withdrawn that. With its owner's rights, as ledger_for_app: only those who
--- may use schema `punctual` can name it.
+-- Records that somebody has agreed, or has withdrawn that. Whoever may do so calls `punctual_api.record_consent`, which
+-- calls this with its owner's rights.
 create or replace function punctual.consent_for_app(recipient text, how text, shown text, given boolean, scope text,
                                                     at timestamptz, user_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -39,14 +39,14 @@ begin
 end
 $$;
 
--- For the app's server. It sends and stops nothing.
+-- For the app's server, with its owner's rights. It sends and stops nothing.
 create or replace function punctual_api.record_consent(
   recipient text, how text, shown text default null, given boolean default true, scope text default 'marketing',
   at timestamptz default null, user_id uuid default null) returns jsonb
-language sql
+language sql security definer set search_path = pg_catalog, pg_temp
 return punctual.consent_for_app(recipient, how, shown, given, scope, at, user_id);
 
-grant execute on function punctual.consent_for_app(text, text, text, boolean, text, timestamptz, uuid) to PUBLIC;
+revoke execute on function punctual.consent_for_app(text, text, text, boolean, text, timestamptz, uuid) from PUBLIC;
 call punctual.offer('punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid)', false);
 
 -- An opt-out that is set or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted again, and

@@ -120,6 +120,8 @@ async fn the_apps_server_records_and_nobody_else_reads_or_changes_the_log() {
         "select from punctual.consents",
         "update punctual.consents set how = 'x'",
         "delete from punctual.consents",
+        // By the offered function alone, which not everybody may call who sees the schema.
+        "select punctual.consent_for_app('ada@example.com', 'paper', null, true, 'all', null, null)",
     ] {
         let error = app.batch_execute(denied).await.unwrap_err();
         assert!(said(&error).contains("42501"), "{denied}");
