@@ -13,6 +13,9 @@ pub struct IntakeLimits {
     /// The same where transactions can be prepared, whose commits notify nothing, and where changes are polled: a
     /// message of one of them is late by this at most.
     pub unnotified_sweep: Duration,
+    /// There a sweep begins so long before the next message that is known is due, if the last one began before half
+    /// its distance: what was written since then and is due together with it is found in time.
+    pub sweep_ahead: Duration,
     /// The least pause between full sweeps, however often one is requested; and before what is about to be due is read
     /// again because notifications had no room.
     pub rescan_pause: Duration,
@@ -181,6 +184,7 @@ impl Default for IntakeLimits {
             near_sweep: Duration::from_secs(10),
             // Each reads what is due before the next two, so ten of these read as many rows as one of the others.
             unnotified_sweep: Duration::from_secs(1),
+            sweep_ahead: Duration::from_millis(100),
             rescan_pause: Duration::from_secs(1),
             rescan_share: 10,
             notified_max: 10_000,

@@ -2,8 +2,10 @@
 //! without NOTIFY. Nothing is heard there; the sweeps of the reactor find what has changed. What is left to do here is
 //! to know whether the database answers, and to have others look for what they are notified of elsewhere.
 
+use std::pin::pin;
+
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::Heard;
@@ -48,36 +50,25 @@ impl Unpolled {
     }
 }
 
-/// Checks before the start that transactions begin as they must.
+/// Checks before the start that transactions begin as they must, in one of the pooler's sessions; the others are checked
+/// as they come ([`poll`]).
 pub async fn check_polled(dsn: &Dsn) -> Result<(), Unpolled> {
     let defaults = match dsn.with_session(SessionDefaults::read).await? {
         // The statement only saw its connection close.
         (Err(_), Some(lost)) => return Err(lost.into()),
         (read, _) => read?,
     };
-    if defaults.isolation == ISOLATION && !defaults.is_read_only {
-        return Ok(());
-    }
-    let SessionDefaults {
-        isolation,
-        is_read_only,
-    } = defaults;
-    Err(Unpolled::Defaults {
-        isolation,
-        is_read_only,
-    })
+    permitted(defaults)
 }
 
-/// Reports whether the database answers, until `heard` is closed.
+/// Reports whether the database answers and transactions begin as they must, until `heard` is closed.
 pub async fn poll(store: Store, heard: mpsc::Sender<Heard>, limits: ChannelLimits) {
     let mut failures = 0_u32;
     let mut is_up = false;
     loop {
-        // It may take as long as the server is observed to work on it.
-        let asked = store.within_at_work(limits.proof_within, PATIENCE, store.now());
-        let (news, pause) = match asked.await {
-            Ok(_) if is_up => (Heard::Polled, limits.proof_every),
-            Ok(_) => {
+        let (news, pause) = match asked(&store, &limits).await {
+            Ok(()) if is_up => (Heard::Polled, limits.proof_every),
+            Ok(()) => {
                 (is_up, failures) = (true, 0);
                 (Heard::Up { unnotified: true }, limits.proof_every)
             }
@@ -96,4 +87,40 @@ pub async fn poll(store: Store, heard: mpsc::Sender<Heard>, limits: ChannelLimit
         }
         sleep(pause).await;
     }
+}
+
+/// Asks the database how transactions begin, in whichever session the pooler gives: they may have been made before the
+/// role was changed, or after. It may take as long as the server is observed to work on it; and as long as a window is
+/// read, for which a single session is taken.
+async fn asked(store: &Store, limits: &ChannelLimits) -> Result<(), Unpolled> {
+    let mut defaults = pin!(store.session_defaults());
+    let defaults = loop {
+        if store.is_reading_window() {
+            match timeout(limits.proof_within, &mut defaults).await {
+                Ok(defaults) => break defaults,
+                Err(_) => continue,
+            }
+        }
+        let answer = store.within_at_work(limits.proof_within, PATIENCE, &mut defaults);
+        match answer.await {
+            // It began meanwhile.
+            Err(StoreError::Silent { .. }) if store.is_reading_window() => {}
+            answer => break answer,
+        }
+    };
+    permitted(defaults?)
+}
+
+fn permitted(defaults: SessionDefaults) -> Result<(), Unpolled> {
+    if defaults.isolation == ISOLATION && !defaults.is_read_only {
+        return Ok(());
+    }
+    let SessionDefaults {
+        isolation,
+        is_read_only,
+    } = defaults;
+    Err(Unpolled::Defaults {
+        isolation,
+        is_read_only,
+    })
 }

@@ -52,6 +52,12 @@ pub(super) struct Intake {
     channel: Channel,
     /// The time between near sweeps.
     near_sweep: Duration,
+    /// Whether transactions may commit without a notification.
+    unnotified: bool,
+    /// When the latest near sweep began.
+    near_began: Uptime,
+    /// None begins before this, after one that failed.
+    failed_until: Uptime,
     stopped: bool,
     /// Bounded by [`IntakeLimits::notified_max`], and one read that failed.
     notified: BTreeSet<MessageId>,
@@ -93,6 +99,9 @@ impl Intake {
             limits,
             channel: Channel::Down,
             near_sweep: limits.near_sweep,
+            unnotified: false,
+            near_began: now.up,
+            failed_until: now.up,
             stopped: false,
             notified: BTreeSet::new(),
             reading: None,
@@ -157,6 +166,7 @@ impl Intake {
 
     /// Whether transactions may commit without a notification.
     pub(super) fn unnotified(&mut self, unnotified: bool, now: Now) {
+        self.unnotified = unnotified;
         self.near_sweep = if unnotified {
             self.limits.unnotified_sweep
         } else {
@@ -190,12 +200,25 @@ impl Intake {
         self.unlock_wanted = true;
     }
 
-    /// When the next near sweep is to begin.
-    fn near_at(&self) -> Uptime {
-        if self.unlock_wanted {
+    /// Whether it matters to the next near sweep when the next message is due.
+    pub(super) const fn follows_dues(&self) -> bool {
+        self.unnotified
+    }
+
+    /// When the next near sweep is to begin. `first`: when the next message that is known is due, where that matters.
+    fn near_at(&self, first: Option<Moment>, now: Now) -> Uptime {
+        let regular = if self.unlock_wanted {
             self.next_near.min(self.unlock_after)
         } else {
             self.next_near
+        };
+        let before = first.map(|first| now.up + first.since(now.db) - self.limits.sweep_ahead);
+        match before.filter(|before| self.near_began < *before) {
+            Some(before) => {
+                let soonest = self.near_began + self.near_sweep / 2;
+                regular.min(before.max(soonest).max(self.failed_until))
+            }
+            None => regular,
         }
     }
 
@@ -229,7 +252,7 @@ impl Intake {
         }
     }
 
-    pub(super) fn next_wakeup(&self, now: Now) -> Option<Moment> {
+    pub(super) fn next_wakeup(&self, first: Option<Moment>, now: Now) -> Option<Moment> {
         if self.stopped {
             return None;
         }
@@ -242,7 +265,7 @@ impl Intake {
             at(now.up);
         }
         if self.sweeping.is_none() {
-            at(self.near_at());
+            at(self.near_at(first, now));
             if let Some(full) = self.next_full {
                 at(full);
             }
@@ -253,7 +276,12 @@ impl Intake {
         next.map(|up| now.db + up.since(now.up))
     }
 
-    fn begin_sweep(&mut self, now: Now, horizon: Duration) -> Option<Moment> {
+    fn begin_sweep(
+        &mut self,
+        first: Option<Moment>,
+        now: Now,
+        horizon: Duration,
+    ) -> Option<Moment> {
         if self.stopped || self.sweeping.is_some() {
             return None;
         }
@@ -261,7 +289,7 @@ impl Intake {
             || (self.rescan_wanted && self.rescan_after <= now.up);
         let reach = if full_is_due {
             Reach::Full
-        } else if self.near_at() <= now.up {
+        } else if self.near_at(first, now) <= now.up {
             Reach::Near
         } else {
             return None;
@@ -279,6 +307,7 @@ impl Intake {
             Reach::Near => now.db + self.near_sweep * 2,
         };
         self.next_near = now.up + self.near_sweep;
+        self.near_began = now.up;
         self.near_after = now.up + self.limits.rescan_pause;
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {

@@ -28,7 +28,6 @@ use crate::reactor::report::DatabaseReport;
 
 #[macro_use]
 mod expressions;
-
 mod app;
 mod app_schema;
 mod error;
@@ -64,9 +63,7 @@ pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::notify::notify_plainly;
-pub use session::server::SessionDefaults;
-pub use session::watch::Watch;
-pub use session::{connect, dsn, feed};
+pub use session::{connect, dsn, feed, server::SessionDefaults, watch::Watch};
 
 use app_schema::Sql;
 use path::no_effect::Effects;
@@ -111,6 +108,8 @@ pub struct Store {
     /// Says when what is written now is due again: the database's own clock may jump. `None`: that one says it.
     clock: Option<Arc<Clock>>,
     effects: Effects,
+    /// How many windows are being read: with a single session everything else waits for that.
+    windows: Arc<AtomicU64>,
     /// Whether outcomes are written to source tables, or users are notified of theirs.
     follows_outcomes: Arc<AtomicBool>,
 }
@@ -138,6 +137,7 @@ impl Store {
             lineage: None,
             clock: None,
             effects: Effects::default(),
+            windows: Arc::default(),
             follows_outcomes: Arc::default(),
         }
     }

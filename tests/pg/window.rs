@@ -4,11 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use punctual::limits::daemon::ChannelLimits;
+use punctual::listen::{Heard, poll};
 use punctual::message::{InstanceId, LaneKey, MessageId, Moment, Priority, RowState};
 use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::Upcoming;
 use punctual::settle::Settlement;
 use punctual::store::Store;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::ours::{LATE, accepted, now, record, store, won};
@@ -170,4 +173,44 @@ async fn the_app_may_alter_its_columns_under_a_running_daemon() {
     }
     let written = "select count(*) from messages";
     assert_eq!(one::<i64>(&world.unseen, written).await, 2);
+}
+
+/// Behind a pooler with one session everything else waits for a window that is read: that is no failure, after which the
+/// window would have to be read again.
+#[tokio::test]
+async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
+    let world = World::new().await;
+    world.row("pending").await;
+    let store = Store::new(world.db.dsn().pool(1), InstanceId::fresh());
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, waits) = (begun.clone(), go_on.clone());
+    let load = store.load(Moment::MAX, LATE, move |_| {
+        let (begins, waits) = (begins.clone(), waits.clone());
+        async move {
+            begins.notify_one();
+            waits.notified().await;
+        }
+        .boxed()
+    });
+    let limits = ChannelLimits {
+        proof_within: Duration::from_millis(20),
+        ..ChannelLimits::default()
+    };
+    let poll = async {
+        begun.notified().await;
+        let (heard, mut hears) = mpsc::channel(8);
+        let polling = tokio::spawn(poll(store.clone(), heard, limits));
+        // Many times as long as an answer may take.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(hears.try_recv().is_err(), "it is not given up");
+        go_on.notify_one();
+        let first = hears.recv().await;
+        assert!(
+            matches!(first, Some(Heard::Up { unnotified: true })),
+            "{first:?}"
+        );
+        polling.abort();
+    };
+    let (loaded, ()) = tokio::join!(load, poll);
+    loaded.unwrap();
 }

@@ -101,9 +101,11 @@ async fn connection_mode(dsn: &Dsn, every: Duration) -> Finding {
         Ok(()) => Finding::ok(
             WHAT,
             format!(
-                "{}, every {every:?}: each is found within that; what is known is sent at its exact moment. \
-                 Each statement is sent and planned with each use",
-                Remark::POLLED_TEXT
+                "{}, every {every:?}: what is scheduled, moved or cancelled is found within that; what is known is sent at \
+                 its exact moment. Other daemons, drafts and the planner's changes are noticed within {:?}. Each statement \
+                 is sent and planned with each use",
+                Remark::POLLED_TEXT,
+                ChannelLimits::default().proof_every
             ),
         ),
         // It says what to do.

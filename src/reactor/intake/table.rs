@@ -217,9 +217,19 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
+    /// When the next message is due that is known, where sweeps follow it.
+    pub(in crate::reactor) fn next_due(&mut self) -> Option<Moment> {
+        if self.intake.follows_dues() {
+            self.lanes.next_due()
+        } else {
+            None
+        }
+    }
+
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
         let horizon = self.settings.horizon;
-        if let Some(until) = self.intake.begin_sweep(now, horizon) {
+        let first = self.next_due();
+        if let Some(until) = self.intake.begin_sweep(first, now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
             self.slowed.forget_old(now.up);
             // Should a notification of them have been lost.
@@ -268,6 +278,7 @@ impl<P: Clone> Reactor<P> {
                 }
                 Reach::Near => {
                     self.intake.next_near = again;
+                    self.intake.failed_until = again;
                     self.intake.near_after = self.intake.near_after.max(again);
                 }
             }

@@ -176,6 +176,12 @@ impl Lanes {
         }
     }
 
+    /// When the next message that is armed is due, or an earlier moment.
+    pub(in crate::reactor) fn next_due(&mut self) -> Option<Moment> {
+        self.refresh();
+        self.due.first().map(|bound| bound + LEAD_MAX)
+    }
+
     /// When [`Self::advance`] next has something to do.
     pub(in crate::reactor) fn next_advance(&mut self) -> Option<Moment> {
         self.refresh();

@@ -1,5 +1,6 @@
 //! How soon everything is read again, whatever requests it.
 
+use super::world::{Row, World, id};
 use super::*;
 use crate::message::{AttemptToken, MessageId, Now, Uptime};
 use crate::reactor::{Command, Reactor};
@@ -210,4 +211,20 @@ fn sweeps_because_a_lock_is_gone_are_ten_times_as_long_apart_as_one_takes() {
     assert_eq!(sweeps.end(false), None);
     assert_eq!(sweeps.pass(tenth * 4), None);
     assert_eq!(sweeps.pass(tenth), Some(Sweep::Near));
+}
+
+/// Many messages are due at the same round moment, and what is written for it late is found before it.
+#[test]
+fn where_nothing_notifies_a_sweep_comes_before_what_is_due_next() {
+    let due = at(Duration::from_millis(10_800));
+    for (written, is_found) in [(10_200, true), (10_790, false)] {
+        let mut world = World::new(settings(9), [Row::due(0, due)]);
+        world.handle(Input::ChannelUp { unnotified: true });
+        world.run_until(at(Duration::from_millis(written)));
+        world.rows.insert(id(1), Row::due(1, due));
+        world.run_until(due);
+        assert_eq!(world.in_flight.contains(&id(1)), is_found, "{written}");
+        world.run_until(at(Duration::from_millis(11_800)));
+        assert!(world.in_flight.contains(&id(1)), "within a second");
+    }
 }

@@ -1,5 +1,6 @@
 //! The window: what is pending up to a moment.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -27,6 +28,7 @@ impl Store {
         mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
     ) -> Result<(), StoreError> {
         const STEP: &str = "loading the window";
+        let _reading = Reading::begin(&self.windows);
         let until = PgTimestamp(until);
         let late = micros(max_lateness);
         let sender = self.default_sender.as_deref();
@@ -59,6 +61,29 @@ impl Store {
             chunk(part).await;
         }
         Ok(())
+    }
+}
+
+/// A window is being read, until this is dropped.
+struct Reading<'a>(&'a AtomicU64);
+
+impl<'a> Reading<'a> {
+    fn begin(windows: &'a AtomicU64) -> Self {
+        windows.fetch_add(1, Ordering::Relaxed);
+        Self(windows)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// Whether a window is being read. Each of its rows has a time-out, so it ends.
+    pub fn is_reading_window(&self) -> bool {
+        self.windows.load(Ordering::Relaxed) > 0
     }
 }
 

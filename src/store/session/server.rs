@@ -36,6 +36,11 @@ impl SessionDefaults {
 }
 
 impl Store {
+    /// How transactions begin, in one of the sessions.
+    pub async fn session_defaults(&self) -> Result<SessionDefaults, StoreError> {
+        SessionDefaults::read(&*self.client().await?).await
+    }
+
     /// The database's clock.
     pub async fn now(&self) -> Result<Moment, StoreError> {
         const STEP: &str = "reading the database's clock";

@@ -169,6 +169,30 @@ fn an_error_skips_to_the_sync_and_notices_pass() {
     assert_eq!(sent[0], "P |select 1|||");
 }
 
+/// A client that tries it again gives it another name each time.
+#[test]
+fn a_statement_that_cannot_be_prepared_is_not_kept() {
+    let mut talk = Talk::begun();
+    talk.says(&prepare("good", "select 2"));
+    talk.answers("12DC1tTZ", b'I');
+    for n in 0..3 {
+        talk.says(&prepare(&format!("bad{n}"), "select nothing"));
+        assert_eq!(talk.answers("12DCEZ", b'I'), "EZ");
+    }
+    // Skipped, because another one failed before it.
+    let both = [
+        message(b'P', b"bad3\0select nothing\0\0\0"),
+        prepare("skipped", "select 3"),
+    ];
+    talk.says(&both.concat());
+    assert_eq!(talk.answers("12DCEZ", b'I'), "EZ");
+    assert_eq!(talk.0.kept(), ["good"]);
+    assert!(
+        talk.says(&execute("good"))
+            .contains(&"P |select 2|||".to_owned())
+    );
+}
+
 #[test]
 fn what_is_no_message_is_refused() {
     let mut talk = Talk::begun();

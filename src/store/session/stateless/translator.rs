@@ -15,13 +15,15 @@ use bytes::{Bytes, BytesMut};
 use crate::store::session::message::{NUL, message, named, put, size, text};
 
 /// What the server still has to answer, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Awaited {
     /// A message of the extended protocol: up to one of these tags.
     Step {
         ends: &'static [u8],
         /// Added here.
         is_added: bool,
+        /// The client's statement that it makes: if it fails, there is none.
+        makes: Option<Bytes>,
     },
     /// A simple query, up to its end.
     Query {
@@ -84,6 +86,15 @@ impl Translator {
         }
     }
 
+    /// The names of the statements that are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> Vec<&str> {
+        let names = self.prepared.keys();
+        names
+            .filter_map(|name| std::str::from_utf8(name).ok())
+            .collect()
+    }
+
     /// Translates what the client has written.
     pub(super) fn for_server(&mut self, bytes: &[u8], out: &mut BytesMut) -> io::Result<()> {
         self.from_client.extend_from_slice(bytes);
@@ -105,8 +116,14 @@ impl Translator {
             b'P' => {
                 let name = text(&mut body)?;
                 self.begin(out)?;
-                self.current = (!name.is_empty()).then(|| name.clone());
-                self.parse(&body, false, out)?;
+                let makes = (!name.is_empty()).then(|| name.clone());
+                self.current.clone_from(&makes);
+                put(out, b'P', &[&[NUL], &body])?;
+                self.awaited.push_back(Awaited::Step {
+                    ends: PARSED,
+                    is_added: false,
+                    makes,
+                });
                 if !name.is_empty() {
                     self.prepared.insert(name, body);
                 }
@@ -148,13 +165,17 @@ impl Translator {
     }
 
     fn await_step(&mut self, ends: &'static [u8], is_added: bool) {
-        self.awaited.push_back(Awaited::Step { ends, is_added });
+        self.awaited.push_back(Awaited::Step {
+            ends,
+            is_added,
+            makes: None,
+        });
     }
 
-    /// Sends a statement without a name: its text and types.
-    fn parse(&mut self, statement: &[u8], is_added: bool, out: &mut BytesMut) -> io::Result<()> {
+    /// Adds a statement without a name: its text and types.
+    fn parse(&mut self, statement: &[u8], out: &mut BytesMut) -> io::Result<()> {
         put(out, b'P', &[&[NUL], statement])?;
-        self.await_step(PARSED, is_added);
+        self.await_step(PARSED, true);
         Ok(())
     }
 
@@ -165,7 +186,7 @@ impl Translator {
         }
         self.has_settings = true;
         let statement = [self.settings.as_bytes(), &[NUL, 0, 0]].concat();
-        self.parse(&statement, true, out)?;
+        self.parse(&statement, out)?;
         // Neither formats nor parameters; all rows.
         put(out, b'B', &[&[NUL, NUL, 0, 0, 0, 0, 0, 0]])?;
         self.await_step(BOUND, true);
@@ -184,7 +205,7 @@ impl Translator {
                 // The server says that there is none.
                 return Ok(name);
             };
-            self.parse(&statement, true, out)?;
+            self.parse(&statement, out)?;
             self.current = Some(name);
         }
         Ok(Bytes::new())
@@ -242,7 +263,10 @@ impl Translator {
             b'N' | b'A' | b'S' => return true,
             // The rest up to the Sync is skipped.
             b'E' => {
-                while let Some(Awaited::Step { .. }) = self.awaited.front() {
+                while let Some(Awaited::Step { makes, .. }) = self.awaited.front() {
+                    if let Some(name) = makes {
+                        self.prepared.remove(name);
+                    }
                     self.awaited.pop_front();
                 }
                 return true;
@@ -258,7 +282,8 @@ impl Translator {
             _ => {}
         }
         match self.awaited.front_mut() {
-            Some(&mut Awaited::Step { ends, is_added }) => {
+            Some(Awaited::Step { ends, is_added, .. }) => {
+                let is_added = *is_added;
                 if ends.contains(&tag) {
                     self.awaited.pop_front();
                 }
