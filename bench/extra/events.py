@@ -33,7 +33,9 @@ with Cluster({"shared_preload_libraries":"pg_stat_statements","pg_stat_statement
     daemon=subprocess.Popen([bin_,"run"],env=env)
     while True:
         try: urllib.request.urlopen(f"http://127.0.0.1:{hp}/readyz").read(); break
-        except OSError: time.sleep(.1)
+        except OSError:
+            if daemon.poll() is not None: sys.exit(f"the daemon has ended with {daemon.returncode}: it says why above")
+            time.sleep(.1)
     due={}; stop=threading.Event(); faults=[]
     def foreground():
         with psycopg.connect(url,autocommit=True) as own:

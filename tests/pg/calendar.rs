@@ -380,6 +380,13 @@ async fn an_event_that_no_message_reminds_of_costs_a_look_by_its_key() {
     // One that a message reminds of is followed; and one that was deleted is known to be there again.
     event(&world, "e", USER, "'2030-07-01 17:00:00+00'").await;
     let id = reminder(&world, "e", USER, "15 minutes", "").await;
+    let moves = "update task_calendar_events set event_start = event_start + interval '1 hour' where calendar_event_id = 'e'";
+    run(&world.user, &format!("begin; {moves}")).await;
+    assert!(
+        one::<i64>(&world.user, FOLLOWED).await > 0,
+        "they are counted"
+    );
+    run(&world.user, "rollback").await;
     run(
         &world.user,
         "delete from task_calendar_events where calendar_event_id = 'e'",
