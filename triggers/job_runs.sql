@@ -189,8 +189,8 @@ $$;
 
 -- ---------------------------------------------------------------- what workers call
 
--- Locks a job; false: it has ended, so there is nothing left to do for it. One whose request had no answer has not: that
--- request may have reached the worker, and is repeated.
+-- Locks a job; false: it has ended, so there is nothing left to do for it. One whose request had no answer has not:
+-- that request may have reached the worker, and is repeated.
 create or replace function punctual.job_lock(job uuid, out j jsonb, out is_open boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -59,12 +59,12 @@ pub(super) fn accounts(raw: &mut Raw, own: Option<&Own>) -> (Vec<Account>, Route
         accounts.push(account);
     }
     let default = default.or_else(|| texts.and_then(fallback_sender));
-    let routes = with_lists(raw, routes, own, &accounts, default.as_ref());
+    let routes = with_list(raw, routes, own, &accounts, default.as_ref());
     (accounts, routes, default)
 }
 
 /// The same with the lists of accounts for messages that name none. `own`: the providers of the default account.
-fn with_lists(
+fn with_list(
     raw: &mut Raw,
     routes: Routes,
     own: Option<&Own>,
@@ -92,7 +92,7 @@ fn with_lists(
                         "names {name}, which is no account: describe it as [accounts.{name}]"
                     );
                     raw.problem(Problem::Route {
-                        of: route.of(),
+                        of: route.of().to_owned(),
                         why,
                     });
                     continue;
@@ -100,13 +100,13 @@ fn with_lists(
             };
             if let Some(why) = fault(route, name, &channels, &routes) {
                 raw.problem(Problem::Route {
-                    of: route.of(),
+                    of: route.of().to_owned(),
                     why,
                 });
             }
         }
     }
-    routes.with_lists(lists)
+    routes.with_list(lists)
 }
 
 /// Why an account cannot be on this route.

@@ -204,7 +204,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         retention: config.retention.messages.map_or("forever".into(), kept),
         text_retention: config.retention.texts.map(kept),
         in_app: has_in_app(&config.provider, &config.beside),
-        routes: config.routes.lists().to_string(),
+        routes: config.routes.list().to_string(),
         job_urls: (!config.job_urls.is_empty()).then(|| config.job_urls.to_string()),
         log: config.log.filter.to_string(),
         log_format: config.log.format,

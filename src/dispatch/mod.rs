@@ -17,7 +17,7 @@ use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::{Provider, Providers};
-use crate::reactor::{self, BEGUN_TOO_LATE, ClaimRequest, JudgedClaim};
+use crate::reactor::{self, ClaimRequest, JudgedClaim};
 use crate::schedule::LEAD_MAX;
 use crate::settle::{Record, SendResult, Settlement};
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
@@ -225,16 +225,18 @@ impl Dispatch {
         Input::Rows { rows }
     }
 
-    /// Makes the request, unless its lease has expired, or the pauses were read too long ago.
+    /// Makes the request, unless it is too late to begin it.
     pub async fn send(&self, id: MessageId, message: Payload, start_before: Uptime) -> Input {
         let now = self.clock.now();
+        if now.up > start_before {
+            return Input::TooLate { id };
+        }
         let unsent = |reason: String| SendResult {
             outcome: Outcome::Unsent { reason },
             started: None,
             finished: now.db,
         };
         let answer = match self.providers.get(message.lane()) {
-            _ if now.up > start_before => unsent(BEGUN_TOO_LATE.into()),
             // The policy has rejected such messages.
             None => unsent("no provider is configured for its channel".into()),
             Some(provider) => match self.note_beginning(&message, now.db) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::published::{PublishedLane, PublishedState, Refused};
-use crate::message::{InstanceId, LaneKey, Moment, Parties, ProviderCapabilities};
+use crate::message::{
+    InstanceId, LaneKey, Moment, Parties, ProviderCapabilities, Standing, choose,
+};
 use crate::policy::Rules;
 
 /// The instances that run, and what they have published.
@@ -114,9 +116,13 @@ impl Surroundings {
         })
     }
 
-    /// That every instance that sends is refused by the provider in this lane: of the one that tries next first.
-    pub fn refused(&self, lane: &LaneKey) -> Option<&Refused> {
-        let mut first: Option<&Refused> = None;
+    /// What each instance that sends knows of a lane; `None`: there is none, or one of them knows nothing like that.
+    fn everywhere<'a, T>(
+        &'a self,
+        lane: &LaneKey,
+        of: impl Fn(&'a PublishedLane) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut all = Vec::new();
         for state in self.states() {
             let state = state?;
             let known = lane_of(state, lane);
@@ -125,25 +131,55 @@ impl Surroundings {
             if !is_ready && (!state.loading || known.is_none()) {
                 continue;
             }
-            let refused = known?.refused.as_ref()?;
-            let at = |one: &Refused| one.next_probe_at.unwrap_or(Moment::MAX);
-            if first.is_none_or(|known| at(refused) < at(known)) {
-                first = Some(refused);
-            }
+            all.push(of(known?)?);
         }
-        first
+        Some(all)
     }
 
-    /// The lane that a message of this one goes by: of a route the first account that is not refused.
+    /// That every instance that sends is refused by the provider in this lane: of the one that tries next first.
+    pub fn refused(&self, lane: &LaneKey) -> Option<&Refused> {
+        let all = self.everywhere(lane, |known| known.refused.as_ref())?;
+        let at = |one: &&Refused| one.next_probe_at.unwrap_or(Moment::MAX);
+        all.into_iter().min_by_key(at)
+    }
+
+    /// How a message that could go by others sees a lane.
+    fn standing(&self, lane: &LaneKey) -> Standing<Moment> {
+        let paused = |state: &PublishedState| {
+            let until = state.paused_accounts.get(lane.account());
+            until.is_some_and(|until| *until > self.now)
+        };
+        if lane.channel().is_phone() && self.states().flatten().any(paused) {
+            return Standing::Paused;
+        }
+        let shut = self.everywhere(lane, |known| known.shut_until(self.now));
+        match shut.and_then(|all| all.into_iter().min()) {
+            // Which message tries it is not known.
+            Some(try_at) => Standing::Shut {
+                try_at,
+                wants_probe: false,
+            },
+            None => Standing::Free,
+        }
+    }
+
+    /// The lane that a message of this one goes by, as an instance chooses it.
     pub fn way(&self, key: &LaneKey) -> LaneKey {
         let mut ways = self.rules.routes.ways(key);
-        let at = |way: &LaneKey| {
-            let refused = self.refused(way)?;
-            Some(refused.next_probe_at.unwrap_or(Moment::MAX))
-        };
-        // An account that is not refused comes before all that are.
-        let first = (0..ways.len()).min_by_key(|n| at(&ways[*n]));
-        ways.swap_remove(first.unwrap_or(0))
+        let standings: Vec<_> = ways.iter().map(|way| self.standing(way)).collect();
+        ways.swap_remove(choose(&standings))
+    }
+
+    /// Why a message goes by another account of its route than this one.
+    pub(super) fn why_not(&self, lane: &LaneKey) -> String {
+        let account = lane.account();
+        match self.standing(lane) {
+            Standing::Paused => format!("the sender of {account} is paused"),
+            Standing::Shut { .. } if self.refused(lane).is_none() => {
+                format!("{account} cannot be reached")
+            }
+            Standing::Shut { .. } | Standing::Free => format!("the provider refuses {account}"),
+        }
     }
 
     /// The crowd that a message due then is in, if it takes longer to send than a moment.

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::facts::LimitSource;
 use crate::message::{
-    Capabilities, Channel, InDoubt, LaneKey, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
+    Capabilities, Channel, InDoubt, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
 };
 use crate::policy::{LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
 
 mod feed;
+mod lane;
 
 pub use feed::{Feeds, InstanceFeed, PublishedEvent, PublishedFeed, PublishedLateness};
+pub use lane::{PublishedLane, Refused};
 
 /// The state of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct PublishedState {
     /// Senders, and pairs of a sender and a recipient, whose messages wait because the provider slows or refuses them:
     /// those that wait for longest, if there are very many.
     pub slowed: Vec<PublishedSlowed>,
+    /// The accounts of routes whose senders are paused, and until when.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub paused_accounts: BTreeMap<String, Moment>,
     /// What it judges by.
     pub rules: PublishedRules,
     /// What has just happened there; `None`: it knows no other instance that would show it.
@@ -50,50 +55,6 @@ pub struct PublishedSlowed {
     pub key: PartyKey,
     /// Until when.
     pub until: Moment,
-}
-
-/// The state of one lane.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PublishedLane {
-    /// The account's name in the settings.
-    pub account: String,
-    /// As `scheduled_messages.channel` has it.
-    pub channel: String,
-    /// For channels whose lanes have one.
-    pub host: Option<String>,
-    /// That the provider refuses the account; `None`: it does not.
-    pub refused: Option<Refused>,
-    /// How many requests may be made at once.
-    pub permits: u64,
-    /// The most that may be; more than `permits`: the provider throttles.
-    pub permits_max: u64,
-    /// How long recent requests took, in microseconds.
-    pub send_us: u64,
-    /// Claimed and not started yet.
-    pub cleared: u64,
-    /// In flight.
-    pub in_flight: u64,
-    /// When the first stretch of `due` began.
-    pub due_from: Moment,
-    /// How long a stretch lasts, in microseconds.
-    pub due_us: u64,
-    /// How many messages are due in each of the next stretches; the first has what is overdue too.
-    pub due: Vec<u32>,
-}
-
-/// Since when and why the provider refuses an account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Refused {
-    /// Since when.
-    pub since: Moment,
-    /// When one message is tried next, at the earliest; `None`: one is under way.
-    pub next_probe_at: Option<Moment>,
-    /// The kind of refusal.
-    pub category: String,
-    /// The provider's code, if it gave one.
-    pub code: Option<i32>,
 }
 
 impl PublishedState {
@@ -118,25 +79,6 @@ impl PublishedState {
             || self.quarantine_before != before.quarantine_before
             || self.rules != before.rules
             || notable(self) != notable(before)
-    }
-}
-
-impl PublishedLane {
-    /// With the name of a lane, and nothing under way.
-    pub fn of(key: &LaneKey) -> Self {
-        Self {
-            account: key.account().to_owned(),
-            channel: key.channel().as_str().to_owned(),
-            host: key.host().map(str::to_owned),
-            ..Self::default()
-        }
-    }
-
-    /// Whether this is the lane with that name.
-    pub fn is(&self, key: &LaneKey) -> bool {
-        self.account == key.account()
-            && self.channel == key.channel().as_str()
-            && self.host.as_deref() == key.host()
     }
 }
 
@@ -279,7 +221,7 @@ impl PublishedRules {
             part_gap_ms: millis(rules.part_gap),
             providers: published(providers),
             accounts: providers.others().map(account).collect(),
-            routes: routes.lists().to_string(),
+            routes: routes.list().to_string(),
         }
     }
 
@@ -305,7 +247,7 @@ impl PublishedRules {
         let by_campaign = self.hours_by_campaign.as_deref().map(str::parse);
         let rules = Rules {
             default_sender: sender,
-            routes: Arc::new(routes.with_lists(self.routes.parse().ok()?)),
+            routes: Arc::new(routes.with_list(self.routes.parse().ok()?)),
             max_lateness: Duration::from_millis(self.max_lateness_ms),
             in_doubt: self.in_doubt.parse::<InDoubt>().ok()?,
             timezone: zones.get(&self.timezone)?,

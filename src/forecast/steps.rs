@@ -286,9 +286,10 @@ fn what(claim: &Claim, around: &Surroundings) -> String {
     let attempt = (attempt > 1).then(|| format!("attempt {attempt} of {}", claim.max_attempts));
     let by = claim.route.as_ref().map(|route| {
         let (first, own) = (around.rules.routes.first(route), claim.lane.account());
-        match first.account() {
-            first if first == own => format!("by the account {own}"),
-            first => format!("by the account {own}, because the provider refuses {first}"),
+        if first.account() == own {
+            format!("by the account {own}")
+        } else {
+            format!("by the account {own}, because {}", around.why_not(&first))
         }
     });
     let all: Vec<String> = part.into_iter().chain(attempt).chain(by).collect();

@@ -6,7 +6,7 @@ use super::*;
 use crate::message::facts::{Limit, Preferences, QuietHours};
 use crate::message::{
     AttemptToken, Capabilities, Channel, Facts, InstanceId, LaneKey, MessageId, Part, Parties,
-    ProviderCapabilities,
+    ProviderCapabilities, Routes,
 };
 use crate::policy::{Rules, Validate};
 use uuid::Uuid;

@@ -50,8 +50,8 @@ impl Unpolled {
     }
 }
 
-/// Checks before the start that transactions begin as they must, in one of the pooler's sessions; the others are checked
-/// as they come ([`poll`]).
+/// Checks before the start that transactions begin as they must, in one of the pooler's sessions; the others are
+/// checked as they come ([`poll`]).
 pub async fn check_polled(dsn: &Dsn) -> Result<(), Unpolled> {
     let defaults = match dsn.with_session(SessionDefaults::read).await? {
         // The statement only saw its connection close.

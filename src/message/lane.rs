@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Address;
+use super::{Address, Route};
 
 /// `scheduled_messages.channel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +96,10 @@ impl Channel {
     }
 }
 
+/// In the place of a text's sender, where its row names none: this, and the beginning of its recipient's number, which
+/// decides the route (`lane_address!`). No sender begins with it.
+pub const NO_SENDER: &str = ">";
+
 /// The key of a lane. That of text messages of the default account allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneKey {
@@ -113,7 +117,7 @@ impl LaneKey {
     pub const UNKNOWN_ACCOUNT: &str = "unknown";
 
     /// Before the name of a route, which takes the place of an account's until one is chosen.
-    const ROUTE: &str = ">";
+    pub(super) const ROUTE: &str = ">";
 
     /// The lane of a channel and the default account.
     pub const fn of(channel: Channel) -> Self {
@@ -150,8 +154,8 @@ impl LaneKey {
 
     /// The same by this route, of whose accounts none is chosen yet.
     #[must_use]
-    pub(super) fn by_route(self, name: &str) -> Self {
-        self.in_account(Some(format!("{}{name}", Self::ROUTE).into()))
+    pub(super) fn by_route(self, route: &Route) -> Self {
+        self.in_account(Some(Arc::clone(route.key())))
     }
 
     /// The route whose accounts the message may go by, while none is chosen.

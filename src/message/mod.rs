@@ -46,7 +46,7 @@ pub use facts::{Facts, Priority};
 pub use filter::{Filter, FilterError};
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId, PaceId};
 pub use in_doubt::{InDoubt, InDoubtError};
-pub use lane::{Channel, LaneKey};
+pub use lane::{Channel, LaneKey, NO_SENDER};
 pub use moment::{Moment, Now, Uptime};
 pub use numbering::NumberFault;
 pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry, Scope, Severity};

@@ -19,6 +19,8 @@ pub struct Route {
     pub country: Option<String>,
     /// The accounts, the first one first.
     pub accounts: Vec<Arc<str>>,
+    /// What takes the place of an account in the key of a lane: formatted once, and not for each message.
+    key: Arc<str>,
 }
 
 /// All routes of an installation.
@@ -53,12 +55,12 @@ pub enum RouteError {
 
 impl Route {
     /// What its messages are: `sms`, `sms +49`.
-    pub fn of(&self) -> String {
-        let channel = self.channel.as_str();
-        match &self.country {
-            Some(code) => format!("{channel} +{code}"),
-            None => channel.to_owned(),
-        }
+    pub fn of(&self) -> &str {
+        &self.key[LaneKey::ROUTE.len()..]
+    }
+
+    pub(super) const fn key(&self) -> &Arc<str> {
+        &self.key
     }
 
     /// Whether a recipient's number has its country code.
@@ -104,17 +106,22 @@ impl FromStr for Route {
             .filter(|name| !name.is_empty())
             .map(Arc::from)
             .collect();
+        let of = match code {
+            Some(code) => format!("{word} +{code}"),
+            None => word.to_owned(),
+        };
         let route = Self {
             channel,
             country: code.map(str::to_owned),
             accounts,
+            key: format!("{}{of}", LaneKey::ROUTE).into(),
         };
         if route.accounts.is_empty() {
-            return Err(RouteError::Empty(route.of()));
+            return Err(RouteError::Empty(of));
         }
         for (n, name) in route.accounts.iter().enumerate() {
             if route.accounts[..n].contains(name) {
-                return Err(RouteError::Loop(route.of(), name.to_string()));
+                return Err(RouteError::Loop(of, name.to_string()));
             }
         }
         Ok(route)
@@ -130,7 +137,7 @@ impl FromStr for RouteList {
         let routes = routes.map(str::parse).collect::<Result<Vec<Route>, _>>()?;
         for (n, route) in routes.iter().enumerate() {
             if routes[..n].iter().any(|other| other.of() == route.of()) {
-                return Err(RouteError::Twice(route.of()));
+                return Err(RouteError::Twice(route.of().to_owned()));
             }
         }
         Ok(Self(routes))
@@ -161,13 +168,13 @@ impl RouteList {
 
 /// How an account is seen by those who would send through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Standing<T = Uptime> {
     /// Nothing speaks against it.
     Free,
     /// It refuses its messages, or could not be reached.
     Shut {
         /// When it is tried again.
-        try_at: Uptime,
+        try_at: T,
         /// That time has come, and nothing else tries it: the next message does.
         wants_probe: bool,
     },
@@ -175,9 +182,9 @@ pub enum Standing {
     Paused,
 }
 
-impl Standing {
+impl<T> Standing<T> {
     /// Whether a message may be sent there at once.
-    pub const fn takes(self) -> bool {
+    pub const fn takes(&self) -> bool {
         matches!(
             self,
             Self::Free
@@ -191,9 +198,9 @@ impl Standing {
 
 /// Which account of a route a message goes by: the first that takes messages, or else the one that is tried first. An
 /// account whose sender is paused is passed over; that of the default account stops the message in the database, which
-/// knows no route.
-pub fn choose(standings: &[Standing]) -> usize {
-    let free = standings.iter().position(|standing| standing.takes());
+/// knows no route. By the uptime of an instance, or for a forecast by the database's clock.
+pub fn choose<T: Copy + Ord>(standings: &[Standing<T>]) -> usize {
+    let free = standings.iter().position(Standing::takes);
     free.unwrap_or_else(|| {
         let shut = standings
             .iter()

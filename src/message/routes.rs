@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::sender::is_whatsapp;
-use super::{Channel, Claim, LaneKey, Route, RouteList, Sender};
+use super::{Channel, Claim, LaneKey, NO_SENDER, Route, RouteList, Sender};
 
 /// How many senders go with every claim, so that the ledger has the account of each attempt.
 const SENDERS_MAX: usize = 500;
@@ -19,7 +19,7 @@ pub struct Routes {
     /// The sender of the default account's messages that name none.
     default_sender: Option<Sender>,
     /// Those of messages that name neither.
-    lists: RouteList,
+    list: RouteList,
 }
 
 /// An account by its place among those of the settings: 0 is the default one.
@@ -56,15 +56,15 @@ impl Routes {
         }
     }
 
-    /// The same with these lists for messages that name neither an account nor a sender.
+    /// The same with these routes for messages that name neither an account nor a sender.
     #[must_use]
-    pub fn with_lists(self, lists: RouteList) -> Self {
-        Self { lists, ..self }
+    pub fn with_list(self, list: RouteList) -> Self {
+        Self { list, ..self }
     }
 
-    /// The lists.
-    pub const fn lists(&self) -> &RouteList {
-        &self.lists
+    /// The routes.
+    pub const fn list(&self) -> &RouteList {
+        &self.list
     }
 
     /// Adds an account with the sender of its messages that name none, and the senders that choose it.
@@ -95,22 +95,22 @@ impl Routes {
     }
 
     /// What messages of this kind wait in until an account is chosen: a key that names their route, if they have one,
-    /// else [`Self::lane`]. `address`: of a text without a sender `>` and the beginning of its recipient's number, as
-    /// `lane_address!` has it.
+    /// else [`Self::lane`]. `address`: of a text without a sender [`NO_SENDER`] and the beginning of its recipient's
+    /// number, as `lane_address!` has it.
     pub fn queue(&self, channel: Channel, account: Option<&str>, address: Option<&str>) -> LaneKey {
         let lane = self.lane(channel, account, address);
         let is_named = account.is_some_and(|name| !name.trim().is_empty());
         let to = address.map(str::trim).filter(|own| !own.is_empty());
-        let to = to.map(|own| own.strip_prefix('>').ok_or(own));
+        let to = to.map(|own| own.strip_prefix(NO_SENDER).ok_or(own));
         let route = match to {
-            _ if is_named || self.lists.0.is_empty() => None,
+            _ if is_named || self.list.0.is_empty() => None,
             // It names its sender.
             Some(Err(_)) if channel.is_phone() => None,
-            Some(Ok(number)) => self.lists.to(channel, Some(number)),
-            Some(Err(_)) | None => self.lists.to(channel, None),
+            Some(Ok(number)) => self.list.to(channel, Some(number)),
+            Some(Err(_)) | None => self.list.to(channel, None),
         };
         match route {
-            Some(route) => lane.by_route(&route.of()),
+            Some(route) => lane.by_route(route),
             None => lane,
         }
     }
@@ -118,7 +118,7 @@ impl Routes {
     /// The lanes that a message of this one may go by, in order: those of its route, or the one itself.
     pub fn ways(&self, key: &LaneKey) -> Vec<LaneKey> {
         let way = |name: &Arc<str>| key.clone().with_account(name);
-        match self.lists.named(key) {
+        match self.list.named(key) {
             Some(route) => route.accounts.iter().map(way).collect(),
             // A route that the settings have no more: as if there were none.
             None if key.route().is_some() => vec![key.clone().in_account(None)],
@@ -143,10 +143,10 @@ impl Routes {
             let mut accounts = route.accounts.iter();
             route.channel == lane.channel() && accounts.any(|name| &**name == lane.account())
         };
-        self.lists.0.iter().any(is_on)
+        self.list.0.iter().any(is_on)
     }
 
-    /// The number of a lane's account, where a claim has to say by which account its messages go; `None`: no list of
+    /// The number of a lane's account, where a claim has to say by which account its messages go; `None`: no route of
     /// the channel leads there, so the rows say it.
     pub fn number(&self, lane: &LaneKey) -> Option<AccountNumber> {
         if !self.lead_to(lane) {
@@ -177,8 +177,8 @@ impl Routes {
 
     /// The senders of all accounts that texts may go by without naming one: an opt-out from any of them is one from
     /// all.
-    pub fn senders_of_lists(&self) -> Option<Vec<&str>> {
-        let texts = self.lists.0.iter().filter(|route| route.channel.is_phone());
+    pub fn senders_of_routes(&self) -> Option<Vec<&str>> {
+        let texts = self.list.0.iter().filter(|route| route.channel.is_phone());
         let accounts = texts.flat_map(|route| &route.accounts);
         let senders = accounts.filter_map(|name| self.sender_of(name));
         let mut senders: Vec<&str> = senders.map(Sender::as_str).collect();
@@ -199,7 +199,7 @@ impl Routes {
                 ))
             }
             // A text that names no sender.
-            None if sender.is_some_and(|sender| sender.starts_with('>')) => None,
+            None if sender.is_some_and(|sender| sender.starts_with(NO_SENDER)) => None,
             None => sender
                 .and_then(|sender| self.senders.get(sender.trim()))
                 .filter(|of| &***of != LaneKey::DEFAULT_ACCOUNT)
@@ -289,7 +289,7 @@ mod tests {
             .unwrap();
         routes.add("us", None, &[]).unwrap();
         let lists = "sms = default, eu; sms +49 = eu, default; webhook = us, default";
-        let routes = routes.with_lists(lists.parse().unwrap());
+        let routes = routes.with_list(lists.parse().unwrap());
         let ways = |channel, account, address| {
             let key = routes.queue(channel, account, address);
             let ways = routes.ways(&key);
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(routes.numbered(number), Some("eu"));
         assert_eq!(routes.number(&LaneKey::of(Channel::Email)), None);
         assert_eq!(
-            routes.senders_of_lists(),
+            routes.senders_of_routes(),
             Some(vec!["+13105550100", "ACME"])
         );
         let gone = Routes::default().ways(&routes.queue(Channel::Sms, None, None));

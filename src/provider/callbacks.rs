@@ -45,6 +45,8 @@ pub enum Callback {
 pub struct Reply {
     /// The provider's id of it, by which a repetition is recognised.
     pub id: String,
+    /// The account to which it came.
+    pub account: String,
     /// Our senders: the number that received it, and the pool of that number.
     pub ours: Vec<String>,
     /// The recipient.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::io::ClaimRequest;
 use super::lanes::Lane;
 use super::paces::Slot;
+use super::start_before::StartBefore;
 use crate::message::{AttemptToken, LaneKey, Moment, Part, Parties, Pausable, Priority, Uptime};
 use crate::schedule::Timer;
 use crate::settle::AttemptBudget;
@@ -92,8 +93,7 @@ pub(super) enum Phase<P> {
     /// On its way to the provider.
     Sending {
         payload: P,
-        /// Its request was not to begin later.
-        start_before: Uptime,
+        start_before: StartBefore,
     },
     /// Ended, and not recorded yet. `started`: whether its request began.
     Recording { started: bool },

@@ -184,6 +184,11 @@ pub enum Input<P> {
         /// How.
         answer: SendResult,
     },
+    /// A request was not made, because it could not begin in time.
+    TooLate {
+        /// The message.
+        id: MessageId,
+    },
     /// The response to [`Command::Record`]: one for each record that is written; what is missing is
     /// tried again.
     Recorded {

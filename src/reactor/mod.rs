@@ -49,6 +49,7 @@ pub mod report;
 mod room;
 mod sends;
 mod slowed;
+mod start_before;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -58,7 +59,6 @@ pub use breaker::BreakerTurn;
 use busy::{Busy, Phase};
 pub use io::{ClaimRequest, Command, Input, JudgedClaim, PaceRequest, Upcoming};
 pub use lateness::Lateness;
-pub use sends::BEGUN_TOO_LATE;
 
 /// The settings that the reactor needs.
 #[derive(Clone, Debug)]
@@ -201,6 +201,7 @@ impl<P: Clone> Reactor<P> {
             Input::ClaimLost(asks) => self.claim_lost(&asks, now),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
             Input::Sent { id, answer } => self.sent(id, &answer, now),
+            Input::TooLate { id } => self.not_begun(id, now),
             Input::Reported { parties, retry } => self.reported(&parties, retry, now),
             Input::Recorded {
                 group,
@@ -265,7 +266,8 @@ impl<P: Clone> Reactor<P> {
     /// When [`Self::handle`] is to be called at the latest, in database time. `None`: only when
     /// something happens.
     pub fn next_wakeup(&mut self, now: Now) -> Option<Moment> {
-        let intake = self.intake.next_wakeup(now);
+        let first = self.next_due();
+        let intake = self.intake.next_wakeup(first, now);
         let records = self.outgoing.next_wakeup(now);
         let start = self.next_start(now);
         let claim = self.next_claim(now);

@@ -8,17 +8,11 @@ use std::time::Duration;
 use super::events::Late;
 use super::lanes::{Lane, Load};
 use super::outgoing::Group;
+use super::start_before::{Ends, StartBefore};
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
 use crate::settle::Record;
 use crate::settle::{Next, SendResult, Settlement, Wait};
-
-/// Why a claim is released: whoever performs the sends says so of those that it has not begun.
-pub const BEGUN_TOO_LATE: &str =
-    "the lease, or the latest read of the pauses, was too old to begin the request";
-
-/// The same: the policy judges it again, and defers it.
-const HOURS_ENDED: &str = "the lawful hours ended before there was a free permit";
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
@@ -81,20 +75,22 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         if now.db >= busy.closes {
-            self.release(id, HOURS_ENDED, now);
+            self.release(id, Ends::Hours.reason(), now);
             return;
         }
         if now.up > start_before {
             self.release(id, "the lease ran out before there was a free permit", now);
             return;
         }
-        let start_before = start_before.min(self.pauses.good_until());
+        let mut start_before =
+            StartBefore::new(start_before, Ends::Lease).or(self.pauses.good_until(), Ends::Pauses);
         self.pauses
             .no_longer_cleared(*lease_until - self.settings.lease);
         let closes = now.up + busy.closes.since(now.db);
-        let start_before = start_before.min(closes);
-        let slot_until = busy.slot.map(|slot| now.up + slot.until.since(now.db));
-        let start_before = slot_until.map_or(start_before, |at| at.min(start_before));
+        start_before = start_before.or(closes, Ends::Hours);
+        if let Some(slot) = busy.slot {
+            start_before = start_before.or(now.up + slot.until.since(now.db), Ends::Slot);
+        }
         let payload = payload.clone();
         busy.phase = Phase::Sending {
             payload: payload.clone(),
@@ -108,7 +104,7 @@ impl<P: Clone> Reactor<P> {
         self.commands.push_back(Command::Start {
             id,
             payload,
-            start_before,
+            start_before: start_before.at(),
         });
     }
 
@@ -167,15 +163,40 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
+    /// This machine was too slow to begin a request in time. That says nothing about the provider: nothing is waited
+    /// for.
+    pub(super) fn not_begun(&mut self, id: MessageId, now: Now) {
+        let busy = self.busy.get(&id);
+        let Some(Phase::Sending { start_before, .. }) = busy.map(|busy| &busy.phase) else {
+            return;
+        };
+        let reason = start_before.reason();
+        let answer = SendResult {
+            outcome: Outcome::Unsent {
+                reason: reason.to_owned(),
+            },
+            started: None,
+            finished: now.db,
+        };
+        self.ended(id, &answer, Some(Settlement::returned(reason)), now);
+    }
+
     pub(super) fn sent(&mut self, id: MessageId, answer: &SendResult, now: Now) {
+        self.ended(id, answer, None, now);
+    }
+
+    /// `settlement`: what that means, if the answer does not say it.
+    fn ended(
+        &mut self,
+        id: MessageId,
+        answer: &SendResult,
+        settlement: Option<Settlement>,
+        now: Now,
+    ) {
         let Some(busy) = self.busy.get_mut(&id) else {
             return;
         };
-        let Phase::Sending {
-            payload,
-            start_before,
-        } = &busy.phase
-        else {
+        let Phase::Sending { payload, .. } = &busy.phase else {
             return;
         };
         let Some(tries) = busy.tries else {
@@ -184,10 +205,6 @@ impl<P: Clone> Reactor<P> {
         let payload = payload.clone();
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         let has_begun = answer.started.is_some();
-        // This machine was too slow to begin it in time. That says nothing about the provider: nothing is waited for.
-        let is_named =
-            matches!(&answer.outcome, Outcome::Unsent { reason } if reason == BEGUN_TOO_LATE);
-        let was_late = is_named && !has_begun && now.up > *start_before;
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         let (part, parties, route) = (busy.part, busy.parties, busy.route.clone());
@@ -211,11 +228,14 @@ impl<P: Clone> Reactor<P> {
         let goes_on = route.is_some_and(|route| {
             answer.outcome.may_go_on() && has_begun && self.lanes.has_other_way(&route, lane, now)
         });
-        let settlement = match Settlement::of(answer.clone(), id, tries) {
-            _ if was_late => Settlement::returned(BEGUN_TOO_LATE),
-            settlement if goes_on => settlement.at_once(),
-            other => other.no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause)),
-        };
+        let settlement = settlement.unwrap_or_else(|| {
+            let said = Settlement::of(answer.clone(), id, tries);
+            if goes_on {
+                said.at_once()
+            } else {
+                said.no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause))
+            }
+        });
         self.log_response(id, answer, &settlement, lateness, (tries.number, part));
         let record = Record {
             id,

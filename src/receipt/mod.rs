@@ -210,6 +210,7 @@ impl CallbackHandler {
         let text = reply.text.replace('\0', "");
         let kept = NewReply {
             id: &reply.id,
+            account: &reply.account,
             ours: &ours,
             theirs: &reply.theirs,
             text: &text,

@@ -427,7 +427,7 @@ async fn every_other_function_has_a_path_of_its_own() {
         .map(ToOwned::to_owned)
         .collect();
     assert_eq!(without, explained);
-    // Those for apps have the path of their caller, all of them, and none its owner's rights.
+    // Those for apps have the path of their caller, and none its owner's rights, but for one that names all it calls.
     let (_, for_apps) = page.split_once("`punctual_api`, which write").unwrap();
     let for_apps = for_apps.split("\n\n").next().unwrap();
     let named: BTreeSet<&str> = for_apps.split('`').skip(1).step_by(2).collect();

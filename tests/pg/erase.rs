@@ -234,6 +234,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.webhook_urls", "a setting"),
     ("settings.link_url", "a setting"),
     ("settings.job_urls", "a setting"),
+    ("settings.followed_jobs", "names of types"),
     (
         "job_runs.answer",
         "what an endpoint of the app's answered, until it is written to the app's job",

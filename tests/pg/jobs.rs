@@ -258,7 +258,7 @@ async fn a_worker_whose_answer_was_lost_may_still_end_its_job() {
     let url = "update punctual.settings set job_urls = '{\"sync_calendar\": \"https://app.example/jobs\"}'";
     run(&world.unseen, url).await;
     let add = format!("select add_queue_job('{ADA}', 'sync_calendar', '{{}}')");
-    let job: Uuid = one(&world.unseen, &add).await;
+    let job: Uuid = one(&world.user, &add).await;
     let message = format!(
         "select message_id from punctual.source_rows where source = 'buildos_jobs' and key = '{job}'"
     );
@@ -284,7 +284,7 @@ async fn a_worker_whose_answer_was_lost_may_still_end_its_job() {
         one::<String>(&world.unseen, &is).await,
         "failed outcome unknown: do not reset"
     );
-    // It is told to go on; that a run has failed is nothing new, for it is repeated.
+    // It goes on; that a run has failed is nothing new, for it is repeated.
     assert!(says(&format!("job_progress('{job}', 1, 2, 'half')")).await);
     assert!(!says(&format!("job_fail('{job}', 'no')")).await);
     assert!(says(&format!("job_complete('{job}', '{{}}')")).await);

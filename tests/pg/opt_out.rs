@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Category, ClaimResponse, MessageId, Outcome, Routes};
+use punctual::message::{
+    AttemptToken, Category, ClaimResponse, MessageId, Outcome, Routes, Sender,
+};
 use punctual::policy::Rules;
 use punctual::settle::Settlement;
+use punctual::store::forecast::{Assumed, subjects, surroundings};
 use punctual::store::forget::forget;
 use uuid::Uuid;
 
@@ -258,6 +261,45 @@ async fn an_opt_out_from_the_sender_of_an_account_holds_for_its_rows() {
     assert_eq!(opted_out.unwrap(), 1);
     assert_eq!(world.fate(eu).await, format!("cancelled: {REASON}"));
     assert!(!world.claimed(of(Some("eu")).await).await);
+}
+
+/// Whichever account it would go by, the recipient wants no more of these texts; what names its sender goes by that.
+#[tokio::test]
+async fn an_opt_out_from_one_account_of_a_route_holds_for_what_names_no_sender() {
+    let world = World::new().await;
+    let mut routes = Routes::new(Some(&FROM.parse().unwrap()));
+    let acme: Sender = "ACME".parse().unwrap();
+    routes.add("eu", Some(acme.clone()), &[acme]).unwrap();
+    let rules = Rules {
+        default_sender: FROM.parse().ok(),
+        routes: Arc::new(routes.with_list("sms = default, eu".parse().unwrap())),
+        ..Rules::default()
+    };
+    let store = world.store.clone().with_rules(&rules);
+    store.keep_settings(&rules).await.unwrap();
+    let (routed, named) = (
+        world.insert(TO, None).await,
+        world.insert(TO, Some(FROM)).await,
+    );
+    let to_another = world.insert(OTHER, None).await;
+    let cancelled = store.opt_out("SM78", &["ACME"], TO, REASON).await.unwrap();
+    assert_eq!(cancelled, 1, "what waits is cancelled at once");
+    assert_eq!(world.fate(routed).await, format!("cancelled: {REASON}"));
+    for id in [named, to_another] {
+        assert_eq!(world.fate(id).await, "pending");
+    }
+    // What is written later is forecast as its claim will have it.
+    let later = world.insert(TO, None).await;
+    let assumed = Assumed {
+        rules,
+        ..crate::forecast::assumed()
+    };
+    let ids = [later, named, to_another].map(MessageId);
+    let around = surroundings(&world.app, &assumed).await.unwrap();
+    let read = subjects(&world.app, &ids, &around).await.unwrap();
+    let stopped: Vec<_> = read.iter().filter(|of| of.opted_out.is_some()).collect();
+    assert_eq!(stopped.len(), 1);
+    assert_eq!(stopped[0].claim.id, MessageId(later));
 }
 
 /// What was accepted before the STOP, or is accepted for another reason, lifts no opt-out; what is

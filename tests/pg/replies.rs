@@ -1,6 +1,11 @@
 //! Replies: kept once, shown to the app, and what they stop of campaigns.
 
-use punctual::message::{AttemptToken, ClaimResponse, Moment, ProviderCapabilities};
+use std::sync::Arc;
+
+use punctual::message::{
+    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, ProviderCapabilities, Routes,
+    Sender,
+};
 use punctual::policy::{self, Verdict};
 use punctual::proof::Price;
 use punctual::store::Store;
@@ -18,6 +23,7 @@ const REASON: &str = "cancelled: the recipient has replied to the campaign";
 async fn reply(store: &Store, id: &str, ours: &[&str], theirs: &str) -> u64 {
     let reply = NewReply {
         id,
+        account: "default",
         ours,
         theirs,
         text: "who is this?",
@@ -220,6 +226,40 @@ async fn a_reply_stops_the_rest_of_a_campaign_that_has_sent_to_this_person() {
     assert_eq!(said, "1 1 1 2");
     let said: String = one(&world.user, &report("goes on")).await;
     assert_eq!(said, "1 0 1 2");
+}
+
+#[tokio::test]
+async fn a_reply_to_the_account_that_a_route_took_stops_the_rest() {
+    let world = World::new().await;
+    let of_eu: Sender = "+15005550007".parse().unwrap();
+    let mut routes = Routes::new(OURS.parse().ok().as_ref());
+    routes.add("eu", Some(of_eu.clone()), &[of_eu]).unwrap();
+    let by_route = punctual::policy::Rules {
+        default_sender: OURS.parse().ok(),
+        routes: Arc::new(routes.with_list("sms = default, eu".parse().unwrap())),
+        ..rules()
+    };
+    let store = store(&world).with_rules(&by_route);
+    store.keep_settings(&by_route).await.unwrap();
+    let spring = campaign(&world, "spring", true).await;
+    let first = message(&world, spring, THEIRS, "", "one").await;
+    let rest = message(&world, spring, THEIRS, "", "two").await;
+    let eu = LaneKey::of(Channel::Sms).with_account("eu");
+    let eu = by_route.routes.number(&eu);
+    let asks = [(MessageId(first), AttemptToken::fresh(), eu)];
+    let mut claimed = store.claim_via(&asks, ours::LEASE).await.unwrap();
+    let ClaimResponse::Won(mut claim) = claimed.answers.remove(0).1 else {
+        panic!("it is claimed");
+    };
+    // The providers of the test are those of one account.
+    claim.lane = LaneKey::of(Channel::Sms);
+    claim.from_number = None;
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    // What they say to another sender answers nothing that they have had from it.
+    assert_eq!(reply(&store, "SM1", &[OURS], THEIRS).await, 0);
+    assert_eq!(fate(&world, rest).await, "pending");
+    assert_eq!(reply(&store, "SM2", &["+15005550007"], THEIRS).await, 1);
+    assert_eq!(fate(&world, rest).await, REASON);
 }
 
 #[tokio::test]
@@ -426,6 +466,7 @@ async fn who_asks_for_help_is_answered_once_a_day_by_a_message_like_any_other() 
         let ours = [ours];
         let reply = NewReply {
             id,
+            account: "eu",
             ours: &ours,
             theirs: THEIRS,
             text: "aide",
@@ -433,7 +474,7 @@ async fn who_asks_for_help_is_answered_once_a_day_by_a_message_like_any_other() 
         };
         store.keep_reply(reply).await.unwrap();
     };
-    let answers = "select string_agg(concat_ws(' ', from_number, to_number, body, status, message_type), ', ' order by created_at)
+    let answers = "select string_agg(concat_ws(' ', account, from_number, to_number, body, status, message_type), ', ' order by created_at)
                      from scheduled_messages";
     let answers = async || {
         one::<Option<String>>(&world.user, answers)
@@ -444,14 +485,15 @@ async fn who_asks_for_help_is_answered_once_a_day_by_a_message_like_any_other() 
     assert_eq!(answers().await, "", "without a text nothing is answered");
     let text = Some("call us");
     ask("SM2", OURS, text).await;
-    let first = format!("{OURS} {THEIRS} call us pending help_reply");
+    // By the account to which they wrote, whoever else has that number.
+    let first = format!("eu {OURS} {THEIRS} call us pending help_reply");
     assert_eq!(answers().await, first);
     // The same reply once more, and another one on that day.
     ask("SM2", OURS, text).await;
     ask("SM3", OURS, text).await;
     assert_eq!(answers().await, first);
     ask("SM4", "+15005550007", text).await;
-    let second = format!("{first}, +15005550007 {THEIRS} call us pending help_reply");
+    let second = format!("{first}, eu +15005550007 {THEIRS} call us pending help_reply");
     assert_eq!(answers().await, second);
     run(
         &world.user,

@@ -175,8 +175,8 @@ async fn the_app_may_alter_its_columns_under_a_running_daemon() {
     assert_eq!(one::<i64>(&world.unseen, written).await, 2);
 }
 
-/// Behind a pooler with one session everything else waits for a window that is read: that is no failure, after which the
-/// window would have to be read again.
+/// Behind a pooler with one session everything else waits for a window that is read: that is no failure, after which
+/// the window would have to be read again.
 #[tokio::test]
 async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
     let world = World::new().await;

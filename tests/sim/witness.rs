@@ -312,7 +312,7 @@ impl Witness {
             Input::QuarantineEnded => self.quarantine = None,
             // It sweeps no more, and its lanes end with it.
             Input::Drain => self.idle_max = i64::MAX,
-            Input::Sent { id, .. } => {
+            Input::Sent { id, .. } | Input::TooLate { id } => {
                 self.requests -= 1;
                 self.flying.remove(id);
                 self.finished

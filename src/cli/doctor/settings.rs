@@ -164,7 +164,7 @@ fn accounts(config: &Config) -> Finding {
         format!("{} ({}{sender})", account.name, account.provider.as_str())
     });
     let all: Vec<_> = std::iter::once("default".to_owned()).chain(each).collect();
-    let routes = config.routes.lists().to_string();
+    let routes = config.routes.list().to_string();
     let routes = (!routes.is_empty()).then(|| format!("; routes: {routes}"));
     Finding::ok("accounts", all.join(", ") + &routes.unwrap_or_default())
 }

@@ -64,7 +64,7 @@ fn routes_lead_through_accounts_that_can_send() {
     let own = "[routes]\nsms = [\"default\", \"eu\"]\n\"sms +49\" = \"eu, default\"\nwebhook = [\"hooks\"]\n";
     let env = [REQUIRED, &[("TWILIO_SMS_FROM_NUMBER", "+13105550100")]].concat();
     let config = load(&format!("{own}{EU}{HOOKS}"), &env).unwrap();
-    let shown = config.routes.lists().to_string();
+    let shown = config.routes.list().to_string();
     // As the file has them: its tables are in the order of their keys.
     assert_eq!(
         shown,
@@ -78,7 +78,7 @@ fn routes_lead_through_accounts_that_can_send() {
     );
     let other = [&env[..], &[("PUNCTUAL_ROUTES", "sms = default, eu")]].concat();
     let config = load(&format!("{own}{EU}{HOOKS}"), &other).unwrap();
-    assert_eq!(config.routes.lists().to_string(), "sms = default, eu");
+    assert_eq!(config.routes.list().to_string(), "sms = default, eu");
     for (routes, why) in [
         (
             "sms = [\"default\", \"us\"]",

@@ -226,7 +226,7 @@ impl EventLoop {
                 self.reactor.handle(Input::Drain, now);
             }
             Event::Input(input) => {
-                self.has_answers |= matches!(input, Input::Sent { .. });
+                self.has_answers |= matches!(input, Input::Sent { .. } | Input::TooLate { .. });
                 let is_outcome = matches!(input, Input::Recorded { .. });
                 if is_outcome && self.dispatch.store.follows_outcomes() {
                     self.shared.wakers.outcomes.notify_one();

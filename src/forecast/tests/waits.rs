@@ -299,3 +299,44 @@ fn a_sender_that_the_provider_slows_is_named_as_unknown() {
         assert_eq!(!forecast.unknown.is_empty(), is_unknown, "{forecast:?}");
     }
 }
+
+#[test]
+fn the_account_of_a_route_is_forecast_as_it_will_be_chosen() {
+    let mut routes = Routes::new(None);
+    routes.add("eu", None, &[]).unwrap();
+    let routes = routes.with_list("sms = default, eu".parse().unwrap());
+    let key = routes.queue(Channel::Sms, None, None);
+    let first = routes.first(&key);
+    let with = |change: &dyn Fn(&mut PublishedState)| {
+        let mut around = around();
+        around.rules.routes = std::sync::Arc::new(routes.clone());
+        change(around.instances[0].state.as_mut().unwrap());
+        let why = around.why_not(&first);
+        (around.way(&key).account().to_owned(), why)
+    };
+    let of = |change: &dyn Fn(&mut PublishedState)| with(change).0;
+    let unreached =
+        |state: &mut PublishedState, until| state.lanes[0].unreached_until = Some(until);
+    let pause = |state: &mut PublishedState, account: &str| {
+        state
+            .paused_accounts
+            .insert(account.to_owned(), Moment::MAX);
+    };
+    assert_eq!(of(&|_| {}), "default");
+    let (way, why) = with(&|state| state.lanes = vec![refused(-5, 30)]);
+    assert_eq!((&*way, &*why), ("eu", "the provider refuses default"));
+    let (way, why) = with(&|state| unreached(state, s(9)));
+    assert_eq!((&*way, &*why), ("eu", "default cannot be reached"));
+    assert_eq!(of(&|state| unreached(state, s(-1))), "default");
+    let (way, why) = with(&|state| pause(state, "default"));
+    assert_eq!((&*way, &*why), ("eu", "the sender of default is paused"));
+    // Where nothing takes it, it waits where it is tried first, and never where a person has stopped the sender.
+    let both = |state: &mut PublishedState| {
+        state.lanes = vec![refused(-5, 30)];
+        pause(state, "eu");
+    };
+    assert_eq!(of(&both), "default");
+    // Another version publishes neither.
+    let text = serde_json::to_string(&PublishedState::default()).unwrap();
+    assert!(!text.contains("paused_accounts") && !text.contains("unreached"));
+}

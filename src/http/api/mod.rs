@@ -267,11 +267,10 @@ const CANDIDATES: usize = 10;
 /// The one message that matches: by its id or the beginning of it, its recipient, or the provider's id.
 pub(super) async fn named(state: &HttpState, text: &str) -> Result<MessageId, Refusal> {
     let search: Search = text.parse()?;
-    if let Search::Id { first, last } = search
-        && first == last
-    {
-        return Ok(MessageId(first));
-    }
+    let whole = match search {
+        Search::Id { first, last } if first == last => Some(MessageId(first)),
+        _ => None,
+    };
     let found = work(state, Kind::List, move |store| async move {
         let found = store.search(&search, CANDIDATES).await?;
         if let [id] = found.as_slice() {
@@ -282,7 +281,8 @@ pub(super) async fn named(state: &HttpState, text: &str) -> Result<MessageId, Re
     });
     match found.await?? {
         Ok(id) => Ok(id),
-        Err(none) if none.is_empty() => Err(Refusal::Missing),
+        // What is known of a message outlives its row.
+        Err(none) if none.is_empty() => whole.ok_or(Refusal::Missing),
         Err(several) => Err(Refusal::Ambiguous(several)),
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn callback(
         }),
         None => Callback::Reply(provider::Reply {
             id,
+            account: account.to_owned(),
             ours,
             theirs,
             asks_help: !reply.is_segment && opt_out::asks_help(&text, false),

@@ -78,7 +78,7 @@ impl Callbacks for TwilioCallbacks {
             .map_err(|_| BadCallback::Forged { check: CHECK })?;
         let fields = Fields::read(signed.content_type, request.body)?;
         if request.path() == self.inbound_path {
-            reply(&fields)
+            reply(self.lane.account(), &fields)
         } else {
             report(self.lane.clone(), request.path_and_query, &fields)
         }
@@ -147,7 +147,7 @@ fn about(path_and_query: &str) -> Result<About, BadCallback> {
 }
 
 /// A reply: a command that ends or resumes messages, or whatever somebody says.
-fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
+fn reply(account: &str, fields: &Fields) -> Result<Callback, BadCallback> {
     let to = fields.get("To");
     let to = to.ok_or(BadCallback::Malformed("a reply has a To"))?;
     let theirs = fields.get("From");
@@ -174,6 +174,7 @@ fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
         }),
         None => Callback::Reply(Reply {
             id,
+            account: account.to_owned(),
             ours: ours.collect(),
             theirs,
             text: text.to_owned(),
@@ -272,7 +273,7 @@ mod tests {
     fn a_reply_is_a_command_or_what_somebody_says() {
         let to_service =
             "MessageSid=SM9&From=%2B13105551234&To=%2B15005550006&MessagingServiceSid=MG1";
-        let got = |rest: &str| reply(&form(&format!("{to_service}&{rest}")));
+        let got = |rest: &str| reply("eu", &form(&format!("{to_service}&{rest}")));
         let asks = |command| {
             Ok(Callback::Opt(OptOut {
                 command,
@@ -287,6 +288,7 @@ mod tests {
         assert_eq!(got("Body=stop&OptOutType=HELP"), Ok(Callback::Nothing));
         let hello = Callback::Reply(Reply {
             id: "SM9".into(),
+            account: "eu".into(),
             ours: vec!["+15005550006".into(), "MG1".into()],
             theirs: "+13105551234".into(),
             text: "hello".into(),
@@ -308,14 +310,14 @@ mod tests {
         // On WhatsApp the recipient is known by the number, as in rows, and the sender is another one.
         let whatsapp =
             "MessageSid=SM9&From=whatsapp:%2B13105551234&To=whatsapp:%2B15005550006&Body=stop";
-        let Ok(Callback::Opt(opt)) = reply(&form(whatsapp)) else {
+        let Ok(Callback::Opt(opt)) = reply("eu", &form(whatsapp)) else {
             panic!("it is a command")
         };
         assert_eq!(opt.theirs, "+13105551234");
         assert_eq!(opt.ours, ["whatsapp:+15005550006"]);
         for word in ["stop", "start"] {
             let to_pool = whatsapp.replace("stop", word) + "&MessagingServiceSid=MG1";
-            let Ok(Callback::Opt(opt)) = reply(&form(&to_pool)) else {
+            let Ok(Callback::Opt(opt)) = reply("eu", &form(&to_pool)) else {
                 panic!("it is a command")
             };
             assert_eq!(opt.ours, ["whatsapp:+15005550006"], "{word}");
@@ -328,8 +330,11 @@ mod tests {
         assert_eq!(said.from.as_deref(), Some("whatsapp:+15005550006"));
         let nobody = form("MessageSid=SM9&From=%2B13105551234&To=+&Body=stop");
         let malformed = |why| Err(BadCallback::Malformed(why));
-        assert_eq!(reply(&nobody), malformed("a reply has a To"));
+        assert_eq!(reply("eu", &nobody), malformed("a reply has a To"));
         let nameless = form("From=%2B13105551234&To=%2B15005550006&Body=stop");
-        assert_eq!(reply(&nameless), malformed("a reply has a MessageSid"));
+        assert_eq!(
+            reply("eu", &nameless),
+            malformed("a reply has a MessageSid")
+        );
     }
 }

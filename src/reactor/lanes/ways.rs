@@ -1,5 +1,6 @@
 //! The accounts that a message may go by whose row names none: which of them takes it now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,12 @@ impl LaneState {
         let before = self.unreached_until.is_none();
         self.unreached_until = (!has).then_some(again_at);
         before != has
+    }
+
+    /// How much longer it counts as one that cannot be reached.
+    pub(in crate::reactor) fn unreached_for(&self, now: Uptime) -> Option<Duration> {
+        let until = self.unreached_until.filter(|until| *until > now);
+        until.map(|until| until.since(now))
     }
 }
 
@@ -80,7 +87,7 @@ impl Lanes {
     pub(in crate::reactor) fn note_paused(&mut self, until: impl Fn(&str) -> Option<Moment>) {
         let accounts = self
             .routes
-            .lists()
+            .list()
             .0
             .iter()
             .flat_map(|route| &route.accounts);
@@ -89,5 +96,13 @@ impl Lanes {
             Some((Arc::clone(name), until(sender.as_str())?))
         });
         self.paused = paused.collect();
+    }
+
+    /// The accounts of routes whose senders are paused, and until when.
+    pub(in crate::reactor) fn paused_accounts(&self, now: Moment) -> BTreeMap<String, Moment> {
+        let paused = self.paused.iter().filter(|(_, until)| **until > now);
+        paused
+            .map(|(name, until)| (name.to_string(), *until))
+            .collect()
     }
 }

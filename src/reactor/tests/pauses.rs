@@ -289,14 +289,7 @@ fn what_could_not_begin_in_time_is_tried_again_at_once_however_often() {
         let late = 2 * world.reactor.settings.limits.pauses.max_age;
         world.now.db = world.now.db + late;
         world.now.up = world.now.up + late;
-        let answer = SendResult {
-            outcome: Outcome::Unsent {
-                reason: crate::reactor::BEGUN_TOO_LATE.into(),
-            },
-            started: None,
-            finished: world.now.db,
-        };
-        world.handle(Input::Sent { id, answer });
+        world.handle(Input::TooLate { id });
         world.run_until(world.now.db + Duration::from_millis(100));
     }
     assert_eq!(world.in_flight, [id(0)]);

@@ -14,7 +14,7 @@ fn routes() -> Arc<Routes> {
     for name in ["eu", "us"] {
         routes.add(name, None, &[]).unwrap();
     }
-    Arc::new(routes.with_lists("sms = default, eu, us".parse().unwrap()))
+    Arc::new(routes.with_list("sms = default, eu, us".parse().unwrap()))
 }
 
 /// These rows, of which those with an even number name no account.

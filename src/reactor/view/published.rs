@@ -50,6 +50,7 @@ impl<P: Clone> Reactor<P> {
                     until: now.db + pause,
                 })
                 .collect(),
+            paused_accounts: self.lanes.paused_accounts(now.db),
             rules: rules.clone(),
             feed: None,
         }
@@ -70,6 +71,7 @@ fn lane(state: &LaneState, now: Now) -> PublishedLane {
     }
     PublishedLane {
         refused,
+        unreached_until: state.unreached_for(now.up).map(|wait| now.db + wait),
         permits: state.throttle.permits(now.up) as u64,
         permits_max: state.throttle.max() as u64,
         send_us: state.send_us(),

@@ -3,7 +3,7 @@
 use super::{Text, WHITE};
 use crate::message::facts::Switch;
 use crate::message::status::{Status, Writer, transition};
-use crate::message::{Channel, LedgerOutcome, PauseScope, Stage};
+use crate::message::{Channel, LedgerOutcome, NO_SENDER, PauseScope, Stage};
 use crate::policy::Rule;
 use crate::provider::OPTED_OUT_CODES;
 
@@ -38,10 +38,13 @@ pub(super) const fn lane_address<const N: usize>(alias: &[u8], out: &mut Text<N>
         concat!(
             " then coalesce(nullif(",
             trimmed!("$from_number::text"),
-            ", ''), '>' || left(",
-            trimmed!("$to_number::text"),
-            ", 4)) end"
+            ", ''), '"
         ),
+        alias,
+    );
+    out.row(NO_SENDER, b"");
+    out.row(
+        concat!("' || left(", trimmed!("$to_number::text"), ", 4)) end"),
         alias,
     );
 }

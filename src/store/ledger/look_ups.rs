@@ -280,7 +280,7 @@ impl Store {
         let tokens: Vec<_> = rows().map(|row| row.look_up.token.0).collect();
         let by: Vec<&str> = rows().map(|row| row.by.as_str()).collect();
         let sentences: Vec<&str> = rows().map(|row| row.sentence.as_str()).collect();
-        let has_lists = !self.routes.lists().0.is_empty();
+        let has_lists = !self.routes.list().0.is_empty();
         let moved = tx
             .query(&statement, &[&ids, &tokens, &by, &sentences, &has_lists])
             .await

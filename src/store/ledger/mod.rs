@@ -1,6 +1,7 @@
 //! `punctual.*`: the attempts and their outcomes, by receipts, look-ups, recovery and manual decisions too; opt-outs;
 //! the days and settings by which functions and views of the database judge.
 
+mod apart;
 pub mod consents;
 pub(in crate::store) mod days;
 pub mod forget;

@@ -6,6 +6,7 @@
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
 
+use super::apart::apart;
 use crate::policy::REPLIED;
 use crate::store::app::rows::{self, KeptReply};
 use crate::store::session::timestamp::PgTimestamp;
@@ -23,6 +24,8 @@ const STEP: &str = "recording a reply";
 pub struct NewReply<'a> {
     /// The provider's id of it. A known one changes nothing.
     pub id: &'a str,
+    /// The account to which it came.
+    pub account: &'a str,
     /// Our senders to which it came: the number, and its pool.
     pub ours: &'a [&'a str],
     /// The recipient.
@@ -65,7 +68,7 @@ impl Store {
         };
         rows::write_reply(&tx, &kept).await?;
         if let Some((text, ours)) = reply.help.zip(reply.ours.first()) {
-            answer(&tx, reply.theirs, ours, text).await?;
+            answer(&tx, &reply, ours, text).await?;
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(cancelled)
@@ -77,19 +80,16 @@ async fn cancel(tx: &Transaction<'_>, campaigns: &[Uuid], theirs: &str) -> Resul
     if campaigns.is_empty() {
         return Ok(0);
     }
-    let at = StoreError::at(STEP);
     let statement = prepared(tx, CANCEL, STEP).await?;
-    tx.batch_execute("savepoint cancelling")
-        .await
-        .map_err(&at)?;
-    let cancelled = tx
-        .execute(&statement, &[&campaigns, &theirs, &REPLIED])
-        .await;
-    match cancelled.map_err(&at) {
+    let cancel = async {
+        let cancelled = tx
+            .execute(&statement, &[&campaigns, &theirs, &REPLIED])
+            .await;
+        cancelled.map_err(StoreError::at(STEP))
+    };
+    match apart(tx, STEP, cancel).await? {
         Ok(cancelled) => Ok(cancelled),
-        Err(error) if error.is_refusal() => {
-            let undone = tx.batch_execute("rollback to savepoint cancelling").await;
-            undone.map_err(&at)?;
+        Err(error) => {
             tracing::warn!(
                 %error,
                 "a recipient of a campaign replied, but pending messages could not be cancelled; each is cancelled at its \
@@ -97,34 +97,31 @@ async fn cancel(tx: &Transaction<'_>, campaigns: &[Uuid], theirs: &str) -> Resul
             );
             Ok(0)
         }
-        Err(error) => Err(error),
     }
 }
 
 /// The last thing in its transaction. If the app's table refuses the answer, the reply is kept without it.
 async fn answer(
     tx: &Transaction<'_>,
-    theirs: &str,
+    reply: &NewReply<'_>,
     ours: &str,
     text: &str,
 ) -> Result<(), StoreError> {
     const STEP: &str = "answering who asks for help";
-    let at = StoreError::at(STEP);
     let (as_app, statement) = (
         prepared(tx, AS_APP, STEP).await?,
         prepared(tx, ANSWER, STEP).await?,
     );
-    tx.batch_execute("savepoint answering").await.map_err(&at)?;
-    tx.query_one(&as_app, &[]).await.map_err(&at)?;
-    let answered = tx.execute(&statement, &[&theirs, &ours, &text]).await;
-    match answered.map_err(&at) {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_refusal() => {
-            let undone = tx.batch_execute("rollback to savepoint answering").await;
-            undone.map_err(&at)?;
-            tracing::warn!(%error, "who asked for help could not be answered");
-            Ok(())
-        }
-        Err(error) => Err(error),
+    let answer = async {
+        let at = StoreError::at(STEP);
+        tx.query_one(&as_app, &[]).await.map_err(&at)?;
+        let answered = tx
+            .execute(&statement, &[&reply.theirs, &ours, &text, &reply.account])
+            .await;
+        answered.map_err(&at)
+    };
+    if let Err(error) = apart(tx, STEP, answer).await? {
+        tracing::warn!(%error, "who asked for help could not be answered");
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 
 use deadpool_postgres::Transaction;
 
+use super::apart::apart;
 use crate::store::app::preferences;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -17,6 +18,14 @@ const REPORTED_BY_PROVIDER: &str = "recipient opted out (reported by the provide
 
 /// One of our senders, and a recipient.
 pub(in crate::store) type Pair = (String, String);
+
+/// Whom messages are from that name no sender.
+pub(in crate::store) struct Unnamed<'a> {
+    /// Those of the default account.
+    pub(in crate::store) by_default: Option<&'a str>,
+    /// Those that have a route: the senders of all its accounts.
+    pub(in crate::store) by_route: Option<Vec<&'a str>>,
+}
 
 impl Store {
     /// A recipient has opted out from these of our senders by this reply: recorded, what is pending for them is
@@ -34,7 +43,7 @@ impl Store {
             ours,
             theirs: &each,
             reason,
-            default_sender: self.default_sender.as_deref(),
+            unnamed: self.unnamed(),
         };
         let mut client = self.client().await?;
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
@@ -45,6 +54,13 @@ impl Store {
         let cancelled = recorded.unwrap_or(0);
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(cancelled)
+    }
+
+    pub(in crate::store) fn unnamed(&self) -> Unnamed<'_> {
+        Unnamed {
+            by_default: self.default_sender.as_deref(),
+            by_route: self.routes.senders_of_routes(),
+        }
     }
 
     /// A recipient wants messages from these of our senders again, by this reply. A known reply changes
@@ -68,7 +84,7 @@ impl Store {
 pub(in crate::store) async fn suppress_pairs(
     tx: &Transaction<'_>,
     pairs: &[Pair],
-    default_sender: Option<&str>,
+    unnamed: Unnamed<'_>,
 ) -> Result<(), StoreError> {
     if pairs.is_empty() {
         return Ok(());
@@ -79,7 +95,7 @@ pub(in crate::store) async fn suppress_pairs(
         ours: &ours,
         theirs: &theirs,
         reason: REPORTED_BY_PROVIDER,
-        default_sender,
+        unnamed,
     };
     opt_out.record(tx, None).await?;
     Ok(())
@@ -90,7 +106,7 @@ struct OptOut<'a> {
     ours: &'a [&'a str],
     theirs: &'a [&'a str],
     reason: &'a str,
-    default_sender: Option<&'a str>,
+    unnamed: Unnamed<'a>,
 }
 
 impl OptOut<'_> {
@@ -116,21 +132,24 @@ impl OptOut<'_> {
             return Ok(None);
         }
         let statement = prepared(tx, CANCEL_SUPPRESSED, STEP).await?;
-        tx.batch_execute("savepoint cancelling")
-            .await
-            .map_err(&at)?;
-        let cancelled = tx
-            .execute(
-                &statement,
-                &[&self.ours, &self.theirs, &self.reason, &self.default_sender],
-            )
-            .await;
-        match cancelled.map_err(&at) {
+        let cancel = async {
+            let cancelled = tx
+                .execute(
+                    &statement,
+                    &[
+                        &self.ours,
+                        &self.theirs,
+                        &self.reason,
+                        &self.unnamed.by_default,
+                        &self.unnamed.by_route,
+                    ],
+                )
+                .await;
+            cancelled.map_err(&at)
+        };
+        match apart(tx, STEP, cancel).await? {
             Ok(cancelled) => Ok(Some(cancelled)),
-            Err(error) if error.is_refusal() => {
-                tx.batch_execute("rollback to savepoint cancelling")
-                    .await
-                    .map_err(&at)?;
+            Err(error) => {
                 tracing::warn!(
                     %error,
                     "a recipient opted out, but pending messages could not be cancelled; \
@@ -138,7 +157,6 @@ impl OptOut<'_> {
                 );
                 Ok(Some(0))
             }
-            Err(error) => Err(error),
         }
     }
 }

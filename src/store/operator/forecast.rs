@@ -136,8 +136,12 @@ pub async fn subjects(
     let sender = rules.default_sender.as_ref().map(Sender::as_str);
     let zone = rules.timezone.iana_name().unwrap_or("UTC");
     let app_counts = rules.limit_source == LimitSource::App;
+    let of_routes = rules.routes.senders_of_routes();
     let rows = client
-        .query(ROWS.text(), &[&ids, &sender, &zone, &app_counts])
+        .query(
+            ROWS.text(),
+            &[&ids, &sender, &zone, &app_counts, &of_routes],
+        )
         .await
         .map_err(StoreError::at(STEP))?;
     let paces: Result<Vec<_>, _> = rows.iter().map(PacesOfRow::read).collect();

@@ -12,6 +12,7 @@ use crate::message::filter::{PageStart, Search};
 use crate::message::{Address, Channel, Filter, MessageId, Moment, Status};
 use crate::store::forecast::Assumed;
 use crate::store::session::timestamp::PgTimestamp;
+use crate::store::story::known_as;
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static WALK: &Sql = sql!("sql/walk.sql");
@@ -193,8 +194,17 @@ impl Store {
             .await
             .map_err(StoreError::at(STEP))?;
         let ids = rows.iter().map(|row| row.try_get(0)).take(most);
-        ids.collect::<Result<_, _>>()
-            .map_err(StoreError::unreadable(STEP))
+        let ids: Result<Vec<Uuid>, _> = ids.collect();
+        let ids = ids.map_err(StoreError::unreadable(STEP))?;
+        match (first, last) {
+            // No message's: a job's, a delivery's or an event's, perhaps.
+            (Some(whole), Some(last)) if ids.is_empty() && whole == last => {
+                let rows = known_as(&client, *whole).await?;
+                let messages = rows.into_iter().filter_map(|row| row.message);
+                Ok(messages.map(|id| id.0).take(most).collect())
+            }
+            _ => Ok(ids),
+        }
     }
 
     /// The next rows that match, after a place: at most `limit`, or as many as there are among the rows that one

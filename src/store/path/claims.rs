@@ -154,7 +154,7 @@ impl Store {
             micros(LEAD_MAX),
             self.default_sender.as_deref(),
         );
-        let (zone, senders) = (&*self.timezone, self.routes.senders_of_lists());
+        let (zone, senders) = (&*self.timezone, self.routes.senders_of_routes());
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![
             &what,
             &tokens,

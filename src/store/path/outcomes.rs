@@ -58,7 +58,7 @@ impl Store {
             let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
             let without_effect = record_settled(&tx, &settled, &self.routes, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
-            suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
+            suppress_pairs(&tx, &opted_out, self.unnamed()).await?;
             if self.is_accompanied() {
                 notify_others(&tx, &settled, &done).await?;
             }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Scope, Uptime,
 };
-use punctual::reactor::BEGUN_TOO_LATE;
 use punctual::settle::SendResult;
 
 use super::{Input, Payload, Process, Whose, World};
@@ -80,16 +79,7 @@ impl World {
         let now = self.now_of(whose.slot);
         let token = payload.token();
         if now.up > start_before && self.mutant != Some(Mutant::NoLease) {
-            let reply = Reply {
-                id,
-                token,
-                outcome: Outcome::Unsent {
-                    reason: BEGUN_TOO_LATE.into(),
-                },
-                certain: true,
-                started: None,
-            };
-            self.answered(whose, reply);
+            self.feed(whose, Input::TooLate { id });
             return;
         }
         let row = id.0.as_u128();

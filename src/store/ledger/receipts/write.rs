@@ -75,7 +75,7 @@ impl Store {
             .iter()
             .filter_map(|kept| opted_out(kept, app_messages));
         let opted_out: Vec<Pair> = opted_out.collect();
-        suppress_pairs(tx, &opted_out, self.default_sender.as_deref()).await?;
+        suppress_pairs(tx, &opted_out, self.unnamed()).await?;
         Ok(moved)
     }
 

@@ -24,11 +24,14 @@ with kept as (
     from mine o
    cross join ours
     left join lateral (
-     select sender!(m) as sender from public.scheduled_messages m where m.id = o.message_id offset 0) m on true
-   where coalesce(m.sender = any ($3::text[]), true)
-     and exists (
+     select sender!(m) as sender, is_text!(m) and not names_account!(m) as by_route
+       from public.scheduled_messages m where m.id = o.message_id offset 0) m on true
+   where exists (
        select from punctual.attempts a
         where a.message_id = o.message_id and (a.outcome is null or not sent_nothing!(a))
+          -- What had a route went out from the sender of the account that took it.
+          and coalesce(case when m.by_route and a.account <> 'default' then ours.senders ->> a.account else m.sender end
+                         = any ($3::text[]), true)
           and (a.claimed_at > clock_timestamp() - interval '30 days'
                or exists (select from public.scheduled_messages p where p.status = 'pending' and p.campaign_id = o.campaign_id)))
 ), noted as (

@@ -127,7 +127,10 @@ impl Queues {
         let n = i64::try_from(paces.len()).unwrap_or(i64::MAX);
         let most = AHEAD_MAX.min(ALL_MAX / n);
         let sender = around.rules.default_sender.as_ref().map(Sender::as_str);
-        let rows = client.query(QUEUES.text(), &[&paces, &sender, &most]).await;
+        let of_routes = around.rules.routes.senders_of_routes();
+        let rows = client
+            .query(QUEUES.text(), &[&paces, &sender, &most, &of_routes])
+            .await;
         for row in rows.map_err(StoreError::at(STEP))? {
             let read = waiting(&row, &around.rules.routes).map_err(StoreError::unreadable(STEP))?;
             let (pace, waiting) = read;

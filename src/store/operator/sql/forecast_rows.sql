@@ -3,6 +3,7 @@
 -- locked, and no quota is taken. Rows that are not pending are left out. forecast_paces.sql reads their paces.
 -- $1 ids  $2 the sender for rows that name none  $3 the installation's zone
 -- $4 whether the app's own count of the day is honoured too
+-- $5 the senders of all accounts that texts may go by which name none (null: of one)
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 ), rows as materialized (
@@ -11,6 +12,7 @@ with quarantine as materialized (
          m.calendar_event_id, m.event_start, m.user_id, m.campaign_id, m.parts_done, m.parts_total, media!(m) as media,
          due!(m) as due, wanted_at!(m) as wanted_at, paused.until as paused_until,
          btrim(m.to_number, white!()) as their_number, sender!(m) as our_number,
+         array[sender!(m)] || case when is_text!(m) and not names_account!(m) then $5::text[] end as our_numbers,
          is_quarantined!(m) as is_quarantined, has_pace!(m) as has_pace,
          is_counted!(m) and m.parts_done = 0 as is_counted,
          case when paused.until > clock_timestamp() then paused_by!(m) end as paused_by
@@ -66,8 +68,7 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
        case when r.calendar_event_id is not null then coalesce((p.facts).event_start, r.event_start) end as event_start,
        null::text as place_day, case when c.left_today < 1 then c.daily_limit end as over_limit, c.id is not null as is_limited,
        r.paused_until, r.paused_by, r.is_quarantined,
-       (select s.reason from punctual.suppressions s
-         where is_opted_out!(r) limit 1) as suppressed,
+       opt_out_of!(r) as suppressed,
        case when r.parts_done > 0 then (
         select max(a.lease_until) from punctual.attempts a where a.message_id = r.id and is_open!(a)) end as open_until,
        pace.id as pace, rate.id as rate, case when rate.id is not null then charge!(r) end as segments

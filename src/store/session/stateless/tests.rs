@@ -154,6 +154,8 @@ fn an_error_skips_to_the_sync_and_notices_pass() {
     talk.says(&prepare("s0", "select 2"));
     // Of the settings: the client gets it as the error of its statement.
     assert_eq!(talk.answers("NEZ", b'I'), "NEZ");
+    talk.says(&prepare("s0", "select 2"));
+    talk.answers("12DC1tTZ", b'I');
     talk.says(&execute("s0"));
     talk.says(&execute("s0"));
     assert_eq!(talk.answers("12NDC12EZ", b'I'), "N2EZ");
