@@ -161,7 +161,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
         if let Some(to) = &to {
-            recipient::check_number(client, to, sources).await?;
+            recipient::check_number(client, to, from.as_ref(), sources).await?;
         }
         let text = Text::of(&app, &args).await?;
         if text.parts.len() > 1 {

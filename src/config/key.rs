@@ -77,6 +77,8 @@ settings! {
     TRANSACTIONAL_TYPES Plain "PUNCTUAL_TRANSACTIONAL_TYPES" "lawful.transactional_types";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
+    COUNTRIES      Plain   "PUNCTUAL_COUNTRIES"      "guards.countries";
+    PREMIUM        Plain   "PUNCTUAL_PREMIUM"        "guards.premium";
     OTHER_NUMBERS  Plain   "PUNCTUAL_OTHER_NUMBERS"  "other_numbers";
     RETRY_CARRIER  Plain   "PUNCTUAL_RETRY_CARRIER"  "retry_carrier";
     MISSING_EVENTS Plain   "PUNCTUAL_MISSING_EVENTS" "missing_events";

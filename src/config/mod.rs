@@ -8,6 +8,7 @@ mod accounts;
 mod capabilities;
 mod database;
 mod error;
+mod guards;
 mod key;
 mod lawful;
 mod log;
@@ -47,6 +48,7 @@ use crate::store::{AppTables, SourceTable};
 pub use accounts::Account;
 pub use database::{Changes, Database, app_schema, app_tables, database, source_tables};
 pub use error::{ConfigError, Problem};
+pub use guards::GuardSettings;
 pub use lawful::LawfulSettings;
 pub use log::LogSettings;
 pub use planner::{PlannerSettings, planner};
@@ -109,6 +111,8 @@ pub struct Config {
     pub campaign_hours: CampaignDefaults,
     /// The hours in which the law permits texts.
     pub lawful: LawfulSettings,
+    /// What guards against expensive mistakes.
+    pub guards: GuardSettings,
     /// The planner of reminders.
     pub planner: PlannerSettings,
     /// Whether urgent messages ignore quiet hours.
@@ -211,6 +215,7 @@ impl Config {
         let hours_by_campaign = raw.or(&key::HOURS_BY_CAMPAIGN, "none", values::hours_by_campaign);
         let campaign_hours = values::campaign_defaults(&mut raw, &zone_data);
         let lawful = LawfulSettings::read(&mut raw, &sources.dir);
+        let guards = GuardSettings::read(&mut raw);
         let planner = PlannerSettings::read(&mut raw);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
@@ -246,6 +251,7 @@ impl Config {
                 hours_by_campaign,
                 campaign_hours,
                 lawful,
+                guards,
                 planner,
                 urgent_passes_quiet_hours,
                 limit_source,

@@ -90,6 +90,7 @@ impl Config {
             part_separator: self.part_separator.clone(),
             part_gap: self.part_gap,
             validate: self.validate,
+            guards: self.guards(),
             webhook_urls: self.webhook_urls(),
             job_urls: self.job_urls.clone(),
             link_url: self.http.link_url(),

@@ -70,6 +70,7 @@ struct Shown<'a> {
     log_format: LogFormat,
     campaign: Campaign,
     lawful: super::lawful::Shown<'a>,
+    guards: super::guards::Shown,
     planner: super::planner::Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
@@ -210,6 +211,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         log_format: config.log.format,
         campaign: Campaign::of(config),
         lawful: config.lawful.shown(),
+        guards: config.guards.shown(),
         planner: config.planner.shown(),
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),

@@ -13,7 +13,7 @@ use crate::message::facts::LimitSource;
 use crate::message::{
     Capabilities, Channel, InDoubt, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
 };
-use crate::policy::{LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
+use crate::policy::{Guards, LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
 
 mod feed;
 mod lane;
@@ -124,6 +124,8 @@ pub struct PublishedRules {
     pub accounts: BTreeMap<String, PublishedAccount>,
     /// The accounts of rows that name none, as in the settings.
     pub routes: String,
+    /// Which recipients no text goes to; `None`: of a version that knows no guards.
+    pub guards: Option<Guards>,
 }
 
 /// What matters of an account for the judgement of a message.
@@ -222,6 +224,7 @@ impl PublishedRules {
             providers: published(providers),
             accounts: providers.others().map(account).collect(),
             routes: routes.list().to_string(),
+            guards: Some(rules.guards.clone()),
         }
     }
 
@@ -272,6 +275,7 @@ impl PublishedRules {
             } else {
                 Validate::Warn
             },
+            guards: self.guards.clone().unwrap_or_else(Guards::none),
             part_separator: self.part_separator.clone(),
             part_gap: Duration::from_millis(self.part_gap_ms),
             ..Rules::default()

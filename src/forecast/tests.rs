@@ -246,25 +246,26 @@ fn the_rules_decide_at_the_moment_at_which_it_would_be_claimed() {
 
 #[test]
 fn a_number_that_the_provider_may_refuse_is_named_or_fails() {
-    let premium = |m: &mut Subject| m.claim.to_number = "+19005550100".into();
+    let unassigned = |m: &mut Subject| m.claim.to_number = "+15551234567".into();
     let at_ten = (Outcome::Send, Some(10), None, None);
-    let says = "; the provider may refuse its number: it is a premium-rate number";
-    let known = check(|m, _| premium(m), at_ten, None, says);
+    let says =
+        "; the provider may refuse its number: it is in no range that its country has assigned";
+    let known = check(|m, _| unassigned(m), at_ten, None, says);
     assert!(known.number_fault.is_some());
     check(
         |m, a| {
-            premium(m);
+            unassigned(m);
             a.rules.validate = Validate::Refuse;
         },
         (Outcome::Fail, Some(10), None, Some("recipient")),
         None,
-        "to_number is refused: it is a premium-rate number",
+        "to_number is refused: it is in no range that its country has assigned",
     );
     // What is not sent needs no such word.
     let cancelled = (Outcome::Cancel, Some(10), None, Some("opted_out"));
     let known = check(
         |m, _| {
-            premium(m);
+            unassigned(m);
             m.opted_out = Some("STOP".into());
         },
         cancelled,

@@ -25,25 +25,23 @@ pub enum NumberFault {
     Unassigned,
     /// A text to it, or a call, costs extra.
     Premium,
+    /// It is in a country that the installation sends no texts to. Its numbering plan says nothing of that.
+    Country,
 }
 
 impl NumberFault {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::CountryCode,
         Self::Length,
         Self::Unassigned,
         Self::Premium,
+        Self::Country,
     ];
 
     /// What is wrong with this number; `None`: nothing. The first call of a process takes some 70 ms, for the data.
     pub fn of(number: &E164) -> Option<Self> {
-        let digits = number.as_str().trim_start_matches('+');
-        let plan = (1..=CODE_MAX).find_map(|n| {
-            let (code, national) = digits.split_at_checked(n)?;
-            Some((PLANS.get(&code.parse::<u16>().ok()?)?, national))
-        });
-        let Some((regions, national)) = plan else {
+        let Some((regions, national)) = plan_of(number) else {
             return Some(Self::CountryCode);
         };
         let mut fault = Self::Length;
@@ -52,7 +50,7 @@ impl NumberFault {
                 None => return None,
                 Some(Self::Premium) => return Some(Self::Premium),
                 Some(Self::Unassigned) => fault = Self::Unassigned,
-                Some(Self::Length | Self::CountryCode) => {}
+                Some(Self::Length | Self::CountryCode | Self::Country) => {}
             }
         }
         Some(fault)
@@ -65,6 +63,7 @@ impl NumberFault {
             Self::Length => "length",
             Self::Unassigned => "unassigned",
             Self::Premium => "premium",
+            Self::Country => "country",
         }
     }
 
@@ -75,12 +74,64 @@ impl NumberFault {
             Self::Length => "no number of its country has as many digits",
             Self::Unassigned => "it is in no range that its country has assigned",
             Self::Premium => "it is a premium-rate number",
+            Self::Country => "it is in a country that no text goes to",
         }
     }
 }
 
+/// The regions that share a number's country code, and the rest of it.
+fn plan_of(number: &E164) -> Option<(&'static [Region], &str)> {
+    let digits = number.as_str().trim_start_matches('+');
+    (1..=CODE_MAX).find_map(|n| {
+        let (code, national) = digits.split_at_checked(n)?;
+        let regions = PLANS.get(&code.parse::<u16>().ok()?)?;
+        Some((regions.as_slice(), national))
+    })
+}
+
+/// The countries that a number may be in, by their two letters: those whose plans have it, or else all that share its
+/// country code, the main one of the code first. Empty: it is in no country.
+pub fn countries_of(number: &E164) -> Vec<&'static str> {
+    let Some((regions, national)) = plan_of(number) else {
+        return Vec::new();
+    };
+    let mut own: Vec<_> = regions
+        .iter()
+        .filter(|region| region.has(national))
+        .map(|region| region.id)
+        .collect();
+    if own.is_empty() {
+        own = regions.iter().map(|region| region.id).collect();
+    }
+    own.retain(|id| is_two_letters(id));
+    own
+}
+
+/// Whether a number may be in one of these countries: the same by [`countries_of`], and quicker, because it first asks
+/// their plans alone.
+pub fn is_in_any(number: &E164, is_one: impl Fn(&str) -> bool) -> bool {
+    let Some((regions, national)) = plan_of(number) else {
+        return false;
+    };
+    let is_one = |region: &&Region| is_two_letters(region.id) && is_one(region.id);
+    let has = |region: &Region| region.has(national);
+    let mut these = regions.iter().filter(is_one);
+    these.any(has) || !regions.iter().any(has) && regions.iter().any(|own| is_one(&own))
+}
+
+/// Whether these are the two letters of a country that has numbers.
+pub fn is_country(code: &str) -> bool {
+    is_two_letters(code) && PLANS.values().flatten().any(|region| region.id == code)
+}
+
+/// Codes of no country (as +800) have a region of digits.
+fn is_two_letters(id: &str) -> bool {
+    id.len() == 2 && id.bytes().all(|b| b.is_ascii_uppercase())
+}
+
 /// The numbers of one region; several regions can share a country code.
 struct Region {
+    id: &'static str,
     general: Regex,
     premium: Vec<Kind>,
     others: Vec<Kind>,
@@ -109,10 +160,16 @@ impl Region {
             region.kinds.iter().partition(|kind| kind.is_premium());
         let kinds = |of: Vec<&regions::Kind>| of.into_iter().map(Kind::of).collect::<Option<_>>();
         Some(Self {
+            id: region.id,
             general: pattern(region.general)?,
             premium: kinds(premium)?,
             others: kinds(others)?,
         })
+    }
+
+    /// Whether its plan has the number.
+    fn has(&self, national: &str) -> bool {
+        matches!(self.fault(national), None | Some(NumberFault::Premium))
     }
 
     fn fault(&self, national: &str) -> Option<NumberFault> {
@@ -234,6 +291,36 @@ mod tests {
             }
         }
         assert!(different.is_empty(), "{} {different:?}", different.len());
+    }
+
+    #[test]
+    fn a_number_is_in_the_countries_whose_plans_have_it() {
+        for (number, countries) in [
+            ("+13105551234", "US"),
+            ("+14165551234", "CA"),
+            ("+18765551234", "JM"),
+            ("+4915112345678", "DE"),
+            ("+499001123456", "DE"),
+            ("+74952345678", "RU"),
+            ("+77172345678", "KZ"),
+            ("+80012345678", ""),
+            ("+999123456789", ""),
+        ] {
+            let number: E164 = number.parse().unwrap();
+            assert_eq!(countries_of(&number).join(" "), countries, "{number:?}");
+            assert_eq!(is_in_any(&number, |_| true), !countries.is_empty());
+            assert!(!is_in_any(&number, |own| own == "FR"));
+        }
+        // Of all that share its code, the main one first: free of charge, or in no plan.
+        for shared in ["+18005551234", "+15551234567"] {
+            let shared: E164 = shared.parse().unwrap();
+            let countries = countries_of(&shared);
+            assert_eq!(countries.first(), Some(&"US"), "{countries:?}");
+            assert!(countries.contains(&"JM"), "{countries:?}");
+            assert!(is_in_any(&shared, |own| own == "JM"));
+        }
+        assert!(is_country("DE") && is_country("CA"));
+        assert!(!is_country("XX") && !is_country("001") && !is_country("de"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod consent;
 mod days;
 mod event_vars;
 mod expiry;
+mod guards;
 mod hours;
 mod jobs;
 mod lawful;
@@ -46,6 +47,7 @@ pub use cleared::{Cleared, MessageContext};
 pub use days::{LocalDay, local_day, local_days};
 pub use event_vars::with_event;
 pub use expiry::too_late;
+pub use guards::{Countries, CountriesError, Guards};
 pub use hours::{Hours, UnreadableHours, business_hours, opens};
 pub use lawful::{Kind, Lawful, LawfulHours, PublishedLawful, RuleSetError};
 pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
@@ -101,6 +103,8 @@ pub struct Rules {
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
+    /// Which recipients no text goes to.
+    pub guards: Guards,
     /// The URLs of webhooks by message type, for rows that name none: the database has them.
     pub webhook_urls: WebhookUrls,
     /// Those of jobs by type.
@@ -136,6 +140,7 @@ impl Default for Rules {
             part_separator: Some(parts::SEPARATOR.to_owned()),
             part_gap: parts::GAP,
             validate: Validate::Warn,
+            guards: Guards::default(),
             webhook_urls: WebhookUrls::default(),
             job_urls: WebhookUrls::default(),
             link_url: None,
@@ -299,7 +304,9 @@ fn content(
         )
     })?;
     let refuses = rules.validate == Validate::Refuse;
-    if let Some(fault) = refuses.then(|| number_fault(&to)).flatten() {
+    let fault = refuses.then(|| number_fault(&to)).flatten();
+    // A guard decides about premium-rate numbers.
+    if let Some(fault) = fault.filter(|fault| *fault != NumberFault::Premium) {
         let why = fault.text();
         let text =
             format!("to_number is refused: {why} (PUNCTUAL_VALIDATE=warn sends it all the same)");
@@ -307,6 +314,9 @@ fn content(
     }
     let from =
         sender::of(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
+    if let Some(reason) = rules.guards.refusal(&to, from.as_ref()) {
+        return Err(reason);
+    }
     let vars = event_vars::of(claim, rules, at);
     let vars = vars.as_deref();
     let mut text = text::of(claim, vars, rules, provider)?;

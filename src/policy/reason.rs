@@ -65,11 +65,15 @@ pub enum ReasonKind {
     Text,
     /// It ends the last lease of a job.
     LeaseOver,
+    /// Its recipient is in a country that no text goes to.
+    Country,
+    /// Its recipient is a premium-rate number.
+    Premium,
 }
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -88,6 +92,8 @@ impl ReasonKind {
         Self::Template,
         Self::Text,
         Self::LeaseOver,
+        Self::Country,
+        Self::Premium,
     ];
 
     /// As metrics, logs and `punctual.attempts.category` have it.
@@ -111,6 +117,8 @@ impl ReasonKind {
             Self::Template => "template",
             Self::Text => "text",
             Self::LeaseOver => "lease_over",
+            Self::Country => "country",
+            Self::Premium => "premium",
         }
     }
 }

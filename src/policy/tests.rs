@@ -8,6 +8,7 @@ use crate::message::{AttemptToken, Capabilities, Facts, LaneKey, MessageId, Part
 
 mod channels;
 mod email;
+mod guards;
 mod hours;
 mod numbers;
 mod parts;

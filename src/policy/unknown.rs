@@ -1,13 +1,13 @@
 //! What is done about a message of which something is not known: whether its number is the user's, where its event is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Reason, ReasonKind, Rule, Rules};
 use crate::message::Claim;
 use crate::message::facts::Event;
 
 /// Whether such a message is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {
     /// It is, as if nothing were to be known.

@@ -163,6 +163,7 @@ const MISTAKES: &[Mistake] = &[
     db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "no daemon is running", "punctual run"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next 1,000", "PUNCTUAL_VALIDATE"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+19005550100', 'x', now() + interval '1 hour')", "guards", "warn", "1 of the next 1,000 are refused by a guard", "PUNCTUAL_COUNTRIES"),
     db("with m as (insert into scheduled_messages (to_number, body, scheduled_at) values ('+19005550100', 'x', now() + interval '2 days') returning id, scheduled_at, version)
         insert into punctual.number_faults (message_id, fault, due, version) select id, 'premium', scheduled_at, version from m", "numbers", "warn", "1 pending, to numbers that may not receive texts, one of them ", "punctual.number_faults"),
     db("alter table scheduled_messages add column media_url text; insert into scheduled_messages (to_number, body, scheduled_at, media_url) values ('+12025550177', 'x', now() + interval '1 hour', 'http://example.com/a.png')", "media", "warn", "1 of the next 1,000 have media that", "correct media_urls"),

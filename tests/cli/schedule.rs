@@ -240,7 +240,7 @@ async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_d
     let schedule = [
         "schedule",
         "--to",
-        "+19005550100",
+        "+15551234567",
         "--body",
         "x",
         "--at",
@@ -248,7 +248,7 @@ async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_d
     ];
     let (out, code) = ask(&db, &schedule).await;
     assert_eq!(code, Some(0), "{out}");
-    let remark = "punctual: the provider may refuse the number: it is a premium-rate number";
+    let remark = "punctual: the provider may refuse the number: it is in no range that its country has assigned";
     assert!(out.contains(remark), "{out}");
     assert!(
         out.contains("; the provider may refuse its number"),
@@ -278,6 +278,25 @@ async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_d
     execute(&client, &daemon("warn")).await;
     let (out, code) = ask(&db, &schedule).await;
     assert_eq!((code, out.contains(remark)), (Some(0), true), "{out}");
+    // What a guard of the daemon's refuses.
+    let guards = r#"{"countries": ["US"], "is_by_senders": true, "premium": "refuse"}"#;
+    let guarded = format!(
+        "update punctual.instances set state = jsonb_set(state, '{{rules,guards}}', '{guards}'::jsonb)"
+    );
+    execute(&client, &guarded).await;
+    for (to, why) in [
+        (
+            "+4915112345678",
+            "it is in DE, and this installation sends to US",
+        ),
+        (
+            "+19005550100",
+            "PUNCTUAL_PREMIUM=send sends it all the same",
+        ),
+    ] {
+        let (out, code) = ask(&db, &[&schedule[..2], &[to], &schedule[3..]].concat()).await;
+        assert_eq!((code, out.contains(why)), (Some(64), true), "{out}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

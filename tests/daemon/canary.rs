@@ -137,6 +137,7 @@ async fn check(format: &str) {
         ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
         ("TWILIO_SMS_FROM_NUMBER", FROM),
         ("PUNCTUAL_DEBUG_TOKEN", DEBUG_TOKEN),
+        ("PUNCTUAL_COUNTRIES", "all"),
         ("PUNCTUAL_SEND_TIMEOUT", "500ms"),
         ("RUST_LOG", "trace"),
         ("PUNCTUAL_LOG_FORMAT", format),

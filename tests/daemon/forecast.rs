@@ -114,8 +114,10 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         "opted_out",
     ));
     rows.push((row(&world, "abc", 600, "", "").await, "fail", "recipient"));
-    let premium = row(&world, "+19005550100", 600, "", "").await;
-    rows.push((premium, "send", ""));
+    let unassigned = row(&world, "+15551234567", 600, "", "").await;
+    rows.push((unassigned, "send", ""));
+    let abroad = row(&world, "+4915112345678", 600, "", "").await;
+    rows.push((abroad, "fail", "country"));
     let late = [
         row(&world, "+13105550100", -3 * 3600, "", "").await,
         row(
@@ -149,11 +151,13 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
     until(
         "the number that may not receive texts is noted",
         async || {
-            let sql = "select message_id, fault from punctual.number_faults";
-            let row = world.app.query_opt(sql, &[]).await.unwrap()?;
-            let is = (row.get::<_, Uuid>(0), row.get::<_, String>(1));
-            assert_eq!(is, (premium, "premium".to_owned()));
-            Some(())
+            let sql = "select message_id, fault from punctual.number_faults order by fault";
+            let rows = world.app.query(sql, &[]).await.unwrap();
+            let is = |row: &tokio_postgres::Row| (row.get(0), row.get(1));
+            let all: Vec<(Uuid, String)> = rows.iter().map(is).collect();
+            let expected = [(abroad, "country"), (unassigned, "unassigned")];
+            let expected = expected.map(|(id, fault)| (id, fault.to_owned()));
+            (all == expected).then_some(())
         },
     )
     .await;
@@ -166,7 +170,7 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         let timer = listed.find(|timer| timer["id"] == id.to_string()).unwrap();
         assert_eq!(step(&timer["forecast"]), expected, "{timer}");
         let fault = &shown["forecast"]["number_fault"];
-        assert_eq!(fault.is_string(), *id == premium, "{shown}");
+        assert_eq!(fault.is_string(), *id == unassigned, "{shown}");
         if *outcome == "defer" {
             assert_eq!(
                 step(&shown["forecast"]["then"]),

@@ -247,7 +247,7 @@ const TEXTS: &[(&str, &str)] = &[
         "what an instance publishes of its lanes, rules and latest outcomes, with ids and fixed words",
     ),
     ("foreign_writes.role", "a role of the database"),
-    ("number_faults.fault", "one of four words"),
+    ("number_faults.fault", "one of five words"),
     ("number_key.key", "drawn at random"),
     ("attempts.account", "the name of an account"),
     ("source_rows.source", "a name of the settings"),

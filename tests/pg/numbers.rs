@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use punctual::policy::{Countries, Guards, Unknown};
 use punctual::store::Store;
 use punctual::store::numbers::Recipients;
 use uuid::Uuid;
@@ -15,7 +16,13 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// One step as the daemon's chore takes it; returns what it has read.
 async fn step(store: &Store, ahead: Duration, most: u32) -> Recipients {
     let read = store.recipients_ahead(ahead, most).await.unwrap();
-    let faults = read.faults();
+    let us = "+13105550100".parse().unwrap();
+    let guards = Guards::new(
+        &Countries::OfSenders,
+        Unknown::Refuse,
+        std::iter::once(Some(&us)),
+    );
+    let faults = read.faults(&guards);
     let kept = store.keep_number_faults(ahead, read.until, &faults, most);
     kept.await.unwrap();
     read
@@ -36,6 +43,10 @@ const ROWS: &str = "
                    ('+999123456789', 'code', '', 60 * 24 * 6), ('+999123456789', 'later', 'sms', 60 * 24 * 8),
                    ('+999123456789', 'past', 'sms', -1), ('(202) 555-0003', 'no number', 'sms', 10),
                    ('https://example.com/+19005550100', 'hook', 'webhook', 10)) as r (number, body, channel, minutes);
+    insert into scheduled_messages (to_number, body, from_number, scheduled_at)
+    select '+4915112345678', r.body, r.sender, now() + interval '6 days 1 hour'
+      from (values ('abroad', null), ('from there', '+4930123456'), ('from a service', 'MG00000000000000000000000000000000'),
+                   ('by name', 'ACME')) as r (body, sender);
     insert into scheduled_messages (to_number, body, scheduled_at) values ('+999123456789', 'never', 'infinity')";
 
 #[tokio::test]
@@ -55,8 +66,9 @@ async fn faults_are_found_ahead_and_each_message_is_read_once_for_each_time_ahea
         }
     }
     // Two rows are due at one instant.
-    assert_eq!(pages, [3, 2, 2, 0]);
-    let all = "code country_code, length length, premium premium, unassigned unassigned";
+    assert_eq!(pages, [3, 2, 2, 4, 0]);
+    let all =
+        "abroad country, code country_code, length length, premium premium, unassigned unassigned";
     assert_eq!(marked(&world).await, all);
     // Nothing is read again, whatever is due then; what is new is read as far as nobody has come.
     for ahead in [HOUR, WEEK] {
@@ -68,7 +80,7 @@ async fn faults_are_found_ahead_and_each_message_is_read_once_for_each_time_ahea
     tokio::time::sleep(Duration::from_millis(20)).await;
     let read = step(&store, WEEK, 100).await;
     assert_eq!(read.all.len(), 1, "{read:?}");
-    assert_eq!(store.count_number_faults().await.unwrap(), 5);
+    assert_eq!(store.count_number_faults().await.unwrap(), 6);
 
     // A number that was corrected, a message that was cancelled, and one whose time has come, do not count.
     let corrected =
@@ -76,14 +88,14 @@ async fn faults_are_found_ahead_and_each_message_is_read_once_for_each_time_ahea
     run(&world.user, corrected).await;
     let cancelled = "update scheduled_messages set status = 'cancelled' where body = 'length'";
     run(&world.user, cancelled).await;
-    assert_eq!(store.count_number_faults().await.unwrap(), 3);
+    assert_eq!(store.count_number_faults().await.unwrap(), 4);
     // One that is moved behind what was checked is read again there.
     let moved = "update scheduled_messages set scheduled_at = now() + interval '7 days 10 ms' where body = 'code'";
     run(&world.user, moved).await;
-    assert_eq!(store.count_number_faults().await.unwrap(), 2);
+    assert_eq!(store.count_number_faults().await.unwrap(), 3);
     tokio::time::sleep(Duration::from_millis(20)).await;
     step(&store, WEEK, 100).await;
-    assert_eq!(store.count_number_faults().await.unwrap(), 3);
+    assert_eq!(store.count_number_faults().await.unwrap(), 4);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ struct Check {
     remedy: &'static str,
 }
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     Check {
         what: "unsendable",
         found: "cannot be sent as they are",
@@ -76,6 +76,11 @@ const CHECKS: [Check; 11] = [
         found: "have no hour at which they may be sent",
         remedy: "they will be cancelled: let the user's quiet hours, PUNCTUAL_BUSINESS_HOURS and send_before leave one",
     },
+    Check {
+        what: "guards",
+        found: "are refused by a guard",
+        remedy: "they will fail: correct to_number, or let PUNCTUAL_COUNTRIES and PUNCTUAL_PREMIUM allow them",
+    },
 ];
 
 /// The name of the check that counts messages which a rule of this kind ends. Senders have a check of their own.
@@ -92,6 +97,7 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::TooLate => "too late",
         ReasonKind::EventDeleted => "deleted events",
         ReasonKind::QuietHours | ReasonKind::BusinessHours | ReasonKind::LawfulHours => "hours",
+        ReasonKind::Country | ReasonKind::Premium => "guards",
         // What a person has cancelled, or answered, needs no finding, nor does a job that ends.
         ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied | ReasonKind::LeaseOver => {
             return None;

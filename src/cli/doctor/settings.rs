@@ -45,6 +45,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         push(config),
         in_app(config),
         accounts(config),
+        Finding::ok("countries", config.guards().to_string()),
         writer::settings(config),
         placeholders(config),
         token(config),

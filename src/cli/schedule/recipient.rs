@@ -3,7 +3,7 @@
 use super::session;
 use crate::cli::{Usage, output};
 use crate::config::Sources;
-use crate::message::{Address, Channel};
+use crate::message::{Address, Channel, NumberFault, Sender};
 use crate::policy::{self, Validate};
 use crate::store::forecast;
 
@@ -23,18 +23,29 @@ pub(super) fn parse(channel: Channel, to: Option<&str>) -> Result<Option<Address
     }
 }
 
-/// Says what is wrong with the recipient's number, or refuses it where the daemon does.
+/// Says what is wrong with the recipient's number, or refuses it where the daemon does, for a message of this sender.
 pub(super) async fn check_number(
     client: &tokio_postgres::Client,
     to: &Address,
+    from: Option<&Sender>,
     sources: &Sources,
 ) -> Result<(), Usage> {
+    if to.phone().is_none() {
+        return Ok(());
+    }
+    // An app's role may have no right on what the daemon has published.
+    let around = forecast::surroundings(client, &session::assumed(sources)).await;
+    let rules = around.ok().map(|around| around.rules);
+    let guards = rules.as_ref().map(|rules| &rules.guards);
+    if let Some(why) = guards.and_then(|guards| guards.refusal(to, from)) {
+        return Err(Usage::of("--to")(why.text));
+    }
     let Some(fault) = policy::number_fault(to) else {
         return Ok(());
     };
-    // An app's role may have no right on what the daemon has published.
-    let around = forecast::surroundings(client, &session::assumed(sources)).await;
-    if around.is_ok_and(|around| around.rules.validate == Validate::Refuse) {
+    if rules
+        .is_some_and(|rules| rules.validate == Validate::Refuse && fault != NumberFault::Premium)
+    {
         let why = format!(
             "{}; PUNCTUAL_VALIDATE=refuse sends nothing to such numbers",
             fault.text()

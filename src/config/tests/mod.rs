@@ -4,6 +4,7 @@ mod accounts;
 mod app_tables;
 mod campaign;
 mod changes;
+mod guards;
 mod http;
 mod in_app;
 mod lawful;

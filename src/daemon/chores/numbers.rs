@@ -1,6 +1,8 @@
 //! Checks the numbers of messages a week before they are due, and an hour before, so that people can correct them. Each
 //! message is read once for each of the two; one that is written later than that is judged by its claim alone.
 
+use std::sync::Arc;
+
 use tokio::task::spawn_blocking;
 
 use super::{Context, Progress};
@@ -16,8 +18,9 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
         let read = store.bounded(read).await?;
         has_more |= read.has_more;
         // A herd takes a while.
+        let rules = Arc::clone(&dispatch.rules);
         let judged = spawn_blocking(move || {
-            let faults = read.faults();
+            let faults = read.faults(&rules.guards);
             (read, faults)
         });
         let (read, faults) = match judged.await {

@@ -101,7 +101,7 @@ function drawNeeds() {
     needs.push([`${counted(state.outbox, "result")} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason: punctual doctor", "", ""]);
   }
   if (state.number_faults > 0) {
-    needs.push([`${messages(state.number_faults)} to numbers that may not receive texts`, "No country has assigned them, or they are premium-rate numbers. Correct to_number, or cancel the messages. Which: punctual doctor, or the table punctual.number_faults", "", ""]);
+    needs.push([`${messages(state.number_faults)} to numbers that may not receive texts`, "No country has assigned them, or they are premium-rate numbers or abroad. Correct to_number or PUNCTUAL_COUNTRIES, or cancel the messages. Which: punctual doctor, or the table punctual.number_faults", "", ""]);
   }
   if (state.duplicates > 0) needs.push([`${messages(state.duplicates)} sent twice`, "The provider accepted them more than once. Which: punctual doctor", "", ""]);
   const key = JSON.stringify(needs);

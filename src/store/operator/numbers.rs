@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use crate::message::{MessageId, Moment, NumberFault};
+use crate::policy::Guards;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -29,6 +30,8 @@ pub struct Recipient {
     pub version: i64,
     /// As the row has it; `None`: it is no text message.
     pub to_number: Option<String>,
+    /// The sender of a text message that names one.
+    pub from_number: Option<String>,
 }
 
 /// Some of the messages that will be due within a time.
@@ -43,12 +46,14 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Those whose numbers have a fault. What is not even a number in its form is another check's
-    /// (`triggers/validate.sql`).
-    pub fn faults(&self) -> Vec<(Recipient, NumberFault)> {
+    /// Those whose numbers have a fault, or that these guards keep from texts. What is not even a number in its form is
+    /// another check's (`triggers/validate.sql`).
+    pub fn faults(&self, guards: &Guards) -> Vec<(Recipient, NumberFault)> {
         let fault = |one: &Recipient| {
             let number = one.to_number.as_deref()?.parse().ok()?;
-            Some((one.clone(), NumberFault::of(&number)?))
+            let from = one.from_number.as_deref();
+            let fault = NumberFault::of(&number).or_else(|| guards.fault_ahead(&number, from));
+            Some((one.clone(), fault?))
         };
         self.all.iter().filter_map(fault).collect()
     }
@@ -145,6 +150,7 @@ fn recipient(row: &Row) -> Result<Option<Recipient>, tokio_postgres::Error> {
         due: row.try_get::<_, PgTimestamp>("due")?.0,
         version: row.try_get("version")?,
         to_number: row.try_get("to_number")?,
+        from_number: row.try_get("from_number")?,
     }))
 }
 

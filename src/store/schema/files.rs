@@ -65,6 +65,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261208140000_changes",
     "20261208150000_lawful_program",
     "20261208150001_followed_jobs",
+    "20261208160000_guards",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -54,7 +54,7 @@ with counted (what, n, found, fine, remedy) as (
            limit 1000) lost) q
   union all
   select 'numbers', n, ' pending, to numbers that may not receive texts' || coalesce(', one of them ' || id || ' (' || fault || ')', ''), 'none that may not receive texts',
-         'no country has assigned them (country_code, length, unassigned), or they are premium-rate numbers: correct to_number, or '
+         'no country has assigned them (country_code, length, unassigned), or PUNCTUAL_COUNTRIES and PUNCTUAL_PREMIUM refuse them (country, premium): correct to_number or the setting, or '
          || 'cancel the messages; PUNCTUAL_VALIDATE=refuse sends nothing to them; all: select * from punctual.number_faults'
     from (select count(*) as n, min(bad.id::text) as id, (array_agg(bad.fault order by bad.id::text))[1] as fault
             from (select m.id, f.fault

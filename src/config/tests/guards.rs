@@ -1,0 +1,58 @@
+//! The countries that texts go to.
+
+use super::*;
+
+#[test]
+fn texts_go_to_the_countries_of_the_senders_unless_others_are_set() {
+    for line in [
+        "[guards]",
+        "countries = \"senders\"",
+        "premium = \"refuse\"",
+    ] {
+        file("", Ok(line));
+    }
+    let countries = "PUNCTUAL_COUNTRIES";
+    env(countries, "us, ca", Ok("countries = \"CA, US\""));
+    env(countries, "all", Ok("countries = \"all\""));
+    env(
+        countries,
+        "Germany",
+        Err("by their two letters, as in US, CA"),
+    );
+    env("PUNCTUAL_PREMIUM", "send", Ok("premium = \"send\""));
+    env("PUNCTUAL_PREMIUM", "no", Err("send or refuse"));
+    file("[guards]\ncountry = \"US\"", Err("guards.country"));
+}
+
+/// An account that sends texts, with this sender.
+const BESIDE: &str = "[accounts.eu]\nprovider = \"twilio\"\naccount_sid = \"AC11111111111111111111111111111111\"\n\
+                      auth_token = \"beef\"\n";
+
+#[test]
+fn the_senders_of_all_accounts_of_texts_count() {
+    let guards = |text: &str, from: &str| {
+        let env = [REQUIRED, &[("TWILIO_SMS_FROM_NUMBER", from)]].concat();
+        load(text, &env).unwrap().guards().to_string()
+    };
+    let us = "+13105551234";
+    assert_eq!(
+        guards("", us),
+        "texts go to CA, US, where the senders are; to no premium-rate number"
+    );
+    let eu = format!("{BESIDE}sms_from_number = \"+4915112345678\"\n");
+    assert!(guards(&eu, us).starts_with("texts go to CA, DE, US, where"));
+    let more = format!("{eu}senders = \"+33612345678\"\n");
+    assert!(guards(&more, us).starts_with("texts go to CA, DE, FR, US, where"));
+    for unknown in [BESIDE.to_owned(), format!("{eu}senders = \"ACME\"\n")] {
+        let shown = guards(&unknown, us);
+        assert!(
+            shown.starts_with("texts go to every country, because"),
+            "{shown}"
+        );
+    }
+    let list = "[guards]\ncountries = \"DE\"\npremium = \"send\"\n";
+    assert_eq!(
+        guards(list, us),
+        "texts go to DE; to premium-rate numbers too"
+    );
+}
