@@ -23,6 +23,9 @@
 //!   cancel that comes too late: `guard_update` skips the row, and `punctual.guard_statement` raises `PT409`, or warns
 //!   if the statement changed other rows (in a nested statement `guard_update` raises at once)
 //! - what decides whether a claim is sent: [`policy::judge`], with a [`Reason`](policy::Reason) if it is not
+//! - which numbers no text goes to: `src/policy/guards.rs`. What texts cost: `src/policy/costs.rs`; what a day has
+//!   left, `triggers/costs.sql`; what waits at a cap, `src/dispatch/costs.rs`; the correction of what was counted,
+//!   `src/daemon/chores/costs.rs`
 //! - what will happen to a message, and why not: [`forecast::of`], by what
 //!   `src/store/operator/sql/forecast_rows.sql` reads of it and what the instances publish
 //!   ([`PublishedState`](forecast::PublishedState))

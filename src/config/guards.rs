@@ -1,11 +1,16 @@
 //! The settings of the guards.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
+use super::key::{self, Setting};
 use super::raw::Raw;
-use super::{Config, key};
-use crate::message::{Channel, Sender};
-use crate::policy::{Countries, CountriesError, Guards, Unknown};
+use super::{Config, Problem};
+use crate::message::{Channel, Nanos, Sender};
+use crate::policy::{
+    CostCaps, Costs, Countries, CountriesError, Guards, TextPrices, TextPricesError, Unknown,
+};
 
 /// What guards against expensive mistakes.
 #[derive(Clone, Debug)]
@@ -14,6 +19,8 @@ pub struct GuardSettings {
     pub countries: Countries,
     /// Texts to premium-rate numbers.
     pub premium: Unknown,
+    /// What texts cost, and may a day; `None`: it is not counted.
+    pub costs: Option<Arc<Costs>>,
 }
 
 impl GuardSettings {
@@ -25,15 +32,67 @@ impl GuardSettings {
             premium: raw.or(&key::PREMIUM, "refuse", |text| {
                 Unknown::of(text).ok_or_else(|| "send or refuse".into())
             }),
+            costs: costs(raw).map(Arc::new),
         }
     }
 
     pub(super) fn shown(&self) -> Shown {
+        let costs = self.costs.as_ref();
+        let cap = |of: fn(&CostCaps) -> Option<Nanos>| {
+            costs
+                .and_then(|costs| of(&costs.caps))
+                .map(|cap| cap.to_string())
+        };
         Shown {
             countries: self.countries.to_string(),
             premium: self.premium,
+            prices: costs.map(|costs| costs.prices.to_string()),
+            currency: costs.map(|costs| costs.currency.clone()),
+            cost_cap: cap(|caps| caps.installation),
+            cost_cap_campaign: cap(|caps| caps.campaign),
+            cost_cap_user: cap(|caps| caps.user),
         }
     }
+}
+
+/// The price table, and the caps, which need it.
+fn costs(raw: &mut Raw) -> Option<Costs> {
+    let prices = raw.get(&key::PRICES, |text| {
+        text.parse::<TextPrices>()
+            .map_err(|why: TextPricesError| why.to_string())
+    });
+    let currency = raw.or(&key::CURRENCY, "USD", currency);
+    let mut cap = |setting: &Setting| {
+        let cap = raw.get(setting, |text| {
+            let cap = text.parse::<Nanos>().ok();
+            let cap = cap.filter(|cap| *cap > Nanos::default());
+            cap.ok_or_else(|| "an amount a day like 25 or 2.50, more than 0".to_owned())
+        });
+        if cap.is_some() && !raw.is_given(&key::PRICES) {
+            raw.problem(Problem::Half {
+                given: raw.name(setting),
+                missing: raw.name(&key::PRICES),
+            });
+        }
+        cap
+    };
+    let caps = CostCaps {
+        installation: cap(&key::COST_CAP),
+        campaign: cap(&key::COST_CAP_CAMPAIGN),
+        user: cap(&key::COST_CAP_USER),
+    };
+    Some(Costs {
+        prices: prices?,
+        currency,
+        caps,
+    })
+}
+
+fn currency(text: &str) -> Result<String, String> {
+    let is_one = text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    is_one
+        .then(|| text.to_ascii_uppercase())
+        .ok_or_else(|| "the three letters of a currency, like USD".into())
 }
 
 /// As the settings file has it.
@@ -41,13 +100,23 @@ impl GuardSettings {
 pub(super) struct Shown {
     countries: String,
     premium: Unknown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_cap: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_cap_campaign: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_cap_user: Option<String>,
 }
 
 impl Config {
     /// The recipients that no text goes to.
     pub fn guards(&self) -> Guards {
-        let GuardSettings { countries, premium } = &self.guards;
-        Guards::new(countries, *premium, self.text_senders())
+        let own = &self.guards;
+        Guards::new(&own.countries, own.premium, self.text_senders())
     }
 
     /// The senders of texts of all accounts; `None` is one that is not known.

@@ -79,6 +79,11 @@ settings! {
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     COUNTRIES      Plain   "PUNCTUAL_COUNTRIES"      "guards.countries";
     PREMIUM        Plain   "PUNCTUAL_PREMIUM"        "guards.premium";
+    PRICES         Plain   "PUNCTUAL_PRICES"         "guards.prices";
+    CURRENCY       Plain   "PUNCTUAL_CURRENCY"       "guards.currency";
+    COST_CAP       Plain   "PUNCTUAL_COST_CAP"       "guards.cost_cap";
+    COST_CAP_CAMPAIGN Plain "PUNCTUAL_COST_CAP_CAMPAIGN" "guards.cost_cap_campaign";
+    COST_CAP_USER  Plain   "PUNCTUAL_COST_CAP_USER"  "guards.cost_cap_user";
     OTHER_NUMBERS  Plain   "PUNCTUAL_OTHER_NUMBERS"  "other_numbers";
     RETRY_CARRIER  Plain   "PUNCTUAL_RETRY_CARRIER"  "retry_carrier";
     MISSING_EVENTS Plain   "PUNCTUAL_MISSING_EVENTS" "missing_events";

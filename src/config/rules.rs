@@ -91,6 +91,7 @@ impl Config {
             part_gap: self.part_gap,
             validate: self.validate,
             guards: self.guards(),
+            costs: self.guards.costs.clone(),
             webhook_urls: self.webhook_urls(),
             job_urls: self.job_urls.clone(),
             link_url: self.http.link_url(),

@@ -11,15 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::facts::LimitSource;
 use crate::message::{
-    Capabilities, Channel, InDoubt, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
+    Capabilities, InDoubt, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
 };
-use crate::policy::{Guards, LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
+use crate::policy::{Costs, Guards, LawfulHours, PublishedLawful, Rules, Unknown, Validate, Zones};
+use providers::{PublishedAccount, published, read};
 
 mod feed;
 mod lane;
+mod providers;
 
 pub use feed::{Feeds, InstanceFeed, PublishedEvent, PublishedFeed, PublishedLateness};
 pub use lane::{PublishedLane, Refused};
+pub use providers::PublishedProvider;
 
 /// The state of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,71 +129,14 @@ pub struct PublishedRules {
     pub routes: String,
     /// Which recipients no text goes to; `None`: of a version that knows no guards.
     pub guards: Option<Guards>,
-}
-
-/// What matters of an account for the judgement of a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PublishedAccount {
-    /// The sender of its rows that name none.
-    pub sender: Option<String>,
-    /// All its senders.
-    pub senders: Vec<String>,
-    /// What the provider of each channel takes; an earlier version had another name for it.
-    #[serde(alias = "carriers")]
-    pub providers: BTreeMap<String, PublishedProvider>,
-}
-
-/// What matters of a provider for the judgement of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PublishedProvider {
-    /// The most characters of a text; `None`: any number.
-    pub max_chars: Option<u64>,
-    /// Whether it has sender pools.
-    pub sender_pools: bool,
-    /// Whether it sends media.
-    pub media: bool,
-    /// Whether it sends from numbers on WhatsApp.
-    pub whatsapp: bool,
-}
-
-fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProvider> {
-    let published = |(channel, of): (Channel, &Capabilities)| {
-        let max = u64::try_from(of.max_chars).ok();
-        let provider = PublishedProvider {
-            max_chars: max.filter(|_| of.max_chars != usize::MAX),
-            sender_pools: of.sender_pools.is_some(),
-            media: of.media,
-            whatsapp: of.whatsapp,
-        };
-        (channel.as_str().to_owned(), provider)
-    };
-    providers.channels().map(published).collect()
+    /// What texts cost, and may a day; `None`: it is not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
 }
 
 /// What an earlier version does not say, it sends.
 fn unknown(word: Option<&str>) -> Unknown {
     word.and_then(Unknown::of).unwrap_or(Unknown::Send)
-}
-
-/// Providers like `provider` otherwise.
-fn read(
-    published: &BTreeMap<String, PublishedProvider>,
-    provider: Capabilities,
-) -> ProviderCapabilities {
-    let read = |(channel, own): (&String, &PublishedProvider)| {
-        let most = own.max_chars.and_then(|most| usize::try_from(most).ok());
-        let like = Capabilities {
-            max_chars: most.unwrap_or(usize::MAX),
-            sender_pools: provider.sender_pools.filter(|_| own.sender_pools),
-            media: own.media,
-            whatsapp: own.whatsapp,
-            ..provider
-        };
-        (Channel::of(Some(channel)), like)
-    };
-    published.iter().map(read).collect()
 }
 
 impl PublishedRules {
@@ -225,6 +171,7 @@ impl PublishedRules {
             accounts: providers.others().map(account).collect(),
             routes: routes.list().to_string(),
             guards: Some(rules.guards.clone()),
+            costs: rules.costs.as_deref().cloned(),
         }
     }
 
@@ -276,6 +223,7 @@ impl PublishedRules {
                 Validate::Warn
             },
             guards: self.guards.clone().unwrap_or_else(Guards::none),
+            costs: self.costs.clone().map(Arc::new),
             part_separator: self.part_separator.clone(),
             part_gap: Duration::from_millis(self.part_gap_ms),
             ..Rules::default()

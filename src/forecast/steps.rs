@@ -5,7 +5,7 @@ use super::obstacle::{by, expired, obstacle, paused_for_good, unknown};
 use super::slots::{Slot, slot_after};
 use super::{Forecast, Outcome, Place, Step, Subject, Surroundings};
 use crate::message::facts::{Limit, Priority};
-use crate::message::{Address, Claim, Moment, NumberFault, Parties, Sender, counted};
+use crate::message::{Address, Channel, Claim, Moment, NumberFault, Parties, Sender, counted};
 use crate::policy::{self, ReasonKind, Verdict};
 
 /// What will happen to a message.
@@ -47,6 +47,13 @@ pub fn of(subject: &Subject, around: &Surroundings) -> Forecast {
         .any(|step| step.outcome == Outcome::Send);
     if subject.is_limited && is_sent {
         unknown.push(unknown::QUOTA);
+    }
+    let costs = around.rules.costs.as_ref();
+    if costs.is_some_and(|costs| costs.caps.is_some())
+        && is_sent
+        && subject.claim.lane.channel() == Channel::Sms
+    {
+        unknown.push(unknown::COSTS);
     }
     let of_rate = subject.rate.as_ref().filter(|_| subject.pace.is_none());
     let is_counted = |place: &Place| place.queue.counts(subject.claim.id);

@@ -46,6 +46,8 @@ pub struct ChoreLimits {
     pub numbers: u32,
     /// How often it is looked for messages that have come so near.
     pub numbers_every: Duration,
+    /// Texts in one step whose cost is corrected, or forgotten.
+    pub costs: u32,
 }
 
 impl Default for ChoreLimits {
@@ -70,6 +72,7 @@ impl Default for ChoreLimits {
             numbers_ahead: [seconds(7 * 24 * 3_600), seconds(3_600)],
             numbers: 1_000,
             numbers_every: seconds(60),
+            costs: 250,
         }
     }
 }

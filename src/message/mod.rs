@@ -4,6 +4,7 @@
 //! [`Status`] is one of seven, and [`transition`](status::transition) defines which may follow which.
 
 mod address;
+mod amount;
 mod capabilities;
 mod claim;
 mod counted;
@@ -36,6 +37,7 @@ pub mod template;
 mod webhook_urls;
 
 pub use address::{Address, AddressError, UserId, WebUrl};
+pub use amount::{Nanos, NotAnAmount};
 pub use capabilities::{Capabilities, PoolForm, ProviderCapabilities};
 pub use claim::{Claim, ClaimResponse, RowState};
 pub use counted::counted;
@@ -48,7 +50,7 @@ pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId, PaceId};
 pub use in_doubt::{InDoubt, InDoubtError};
 pub use lane::{Channel, LaneKey, NO_SENDER};
 pub use moment::{Moment, Now, Uptime};
-pub use numbering::{NumberFault, countries_of, is_country, is_in_any};
+pub use numbering::{NumberFault, countries_of, country_of, is_country, is_in_any};
 pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry, Scope, Severity};
 pub use pace::{PaceDue, PaceKey, PaceScope, PacedClaim, PacedResponse};
 pub use parties::{Parties, PartyKey};

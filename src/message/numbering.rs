@@ -107,6 +107,13 @@ pub fn countries_of(number: &E164) -> Vec<&'static str> {
     own
 }
 
+/// The first country whose plan has the number; `None`: none has it.
+pub fn country_of(number: &E164) -> Option<&'static str> {
+    let (regions, national) = plan_of(number)?;
+    let mut own = regions.iter().filter(|own| is_two_letters(own.id));
+    own.find(|own| own.has(national)).map(|own| own.id)
+}
+
 /// Whether a number may be in one of these countries: the same by [`countries_of`], and quicker, because it first asks
 /// their plans alone.
 pub fn is_in_any(number: &E164, is_one: impl Fn(&str) -> bool) -> bool {

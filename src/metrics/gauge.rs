@@ -11,6 +11,8 @@ pub enum Gauge {
     Outbox,
     /// Pending messages whose number has a fault, counted up to a bound.
     NumberFaults,
+    /// What the texts of today cost; not measured: it is not counted.
+    CostToday,
     /// 1 while the journal can be written; not measured: there is none.
     Journal,
     /// 1 while the change feed is verified; not measured: there is none.
@@ -21,11 +23,12 @@ pub enum Gauge {
 
 impl Gauge {
     /// Each, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotifyQueue,
         Self::InDoubt,
         Self::Outbox,
         Self::NumberFaults,
+        Self::CostToday,
         Self::Journal,
         Self::Feed,
         Self::FeedKept,
@@ -49,6 +52,10 @@ impl Gauge {
             Self::NumberFaults => (
                 "punctual_number_faults",
                 "Pending messages whose number cannot receive texts, or is a premium-rate one, counted up to 10000.",
+            ),
+            Self::CostToday => (
+                "punctual_cost_today",
+                "What today's texts cost by PUNCTUAL_PRICES, as far as they are counted.",
             ),
             Self::Journal => (
                 "punctual_journal_writable",

@@ -190,7 +190,7 @@ impl fmt::Display for Guards {
 }
 
 /// The country that this is a part of, or itself.
-fn whole(country: &str) -> &str {
+pub(super) fn whole(country: &str) -> &str {
     let mut all = PARTS.iter();
     all.find(|(_, parts)| parts.contains(&country))
         .map_or(country, |(whole, _)| whole)

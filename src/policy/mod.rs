@@ -2,15 +2,9 @@
 //!
 //! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else: what was not judged does not compile.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::tz::TimeZone;
-
-use crate::message::facts::{Limit, LimitSource};
+use crate::message::facts::Limit;
 use crate::message::{
-    Address, Channel, Claim, InDoubt, LaneKey, Moment, NumberFault, ProviderCapabilities,
-    Retention, Routes, Sender, WebhookUrls, parts,
+    Address, Channel, Claim, LaneKey, Moment, NumberFault, ProviderCapabilities, Sender,
 };
 use expiry::{Expiry, SetBy};
 
@@ -19,6 +13,7 @@ mod campaign;
 mod channels;
 mod cleared;
 mod consent;
+mod costs;
 mod days;
 mod event_vars;
 mod expiry;
@@ -31,6 +26,7 @@ mod own_hours;
 mod quiet;
 mod quota;
 mod reason;
+mod rules;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -44,6 +40,7 @@ pub use campaign::CampaignDefaults;
 pub(crate) use campaign::REPLIED;
 pub use channels::Rule;
 pub use cleared::{Cleared, MessageContext};
+pub use costs::{CostCaps, CostScope, Costs, TextPrices, TextPricesError};
 pub use days::{LocalDay, local_day, local_days};
 pub use event_vars::with_event;
 pub use expiry::too_late;
@@ -54,6 +51,7 @@ pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
 pub use quiet::is_quiet;
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
+pub use rules::Rules;
 pub use text::{SUBJECT_MAX, subject_fault};
 pub use unknown::Unknown;
 pub use validate::Validate;
@@ -61,104 +59,6 @@ pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The reason of a cancel because the user has no quota left for the day.
 pub(crate) const OVER_LIMIT: &str = "Daily SMS limit reached";
-
-/// The rules of the installation, for all messages.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The sender of rows without a `from_number`, of the default account.
-    pub default_sender: Option<Sender>,
-    /// The other accounts.
-    pub routes: Arc<Routes>,
-    /// A message that is later than this is cancelled, not sent.
-    pub max_lateness: Duration,
-    /// What to do about uncertain outcomes, for rows without an `in_doubt`.
-    pub in_doubt: InDoubt,
-    /// The time zone data.
-    pub zones: Zones,
-    /// The time zone of the installation, and of recipients without one.
-    pub timezone: TimeZone,
-    /// When messages may be sent, in [`Self::timezone`]; `None`: at any time.
-    pub business_hours: Option<BusinessHours>,
-    /// The same for single message types, in place of [`Self::business_hours`].
-    pub hours_by_type: HoursByType,
-    /// The same for single campaigns, in place of both.
-    pub hours_by_campaign: HoursByCampaign,
-    /// The hours of campaigns that have none of their own, for people: no message is judged by them.
-    pub campaign_hours: CampaignDefaults,
-    /// The hours in which the law permits texts; `None`: the owner has chosen no rules.
-    pub lawful: Option<LawfulHours>,
-    /// Whether urgent messages ignore quiet hours.
-    pub urgent_passes_quiet_hours: bool,
-    /// What counts towards the daily limit.
-    pub limit_source: LimitSource,
-    /// Messages of users to a number that is not the one they have verified, or without preferences.
-    pub other_numbers: Unknown,
-    /// Messages of a calendar event that is not there.
-    pub missing_events: Unknown,
-    /// Whether a text that a carrier may have delivered is sent again.
-    pub retry_carrier: bool,
-    /// What divides a text into parts that are sent one after the other; `None`: nothing does.
-    pub part_separator: Option<String>,
-    /// From the acceptance of one part to the next; see [`Part::gap`](crate::message::Part::gap).
-    pub part_gap: Duration,
-    /// What the database does about rows that cannot be sent.
-    pub validate: Validate,
-    /// Which recipients no text goes to.
-    pub guards: Guards,
-    /// The URLs of webhooks by message type, for rows that name none: the database has them.
-    pub webhook_urls: WebhookUrls,
-    /// Those of jobs by type.
-    pub job_urls: WebhookUrls,
-    /// Where tracking links are served, without a slash at the end; `None`: nowhere.
-    pub link_url: Option<String>,
-    /// What is answered to who asks for help.
-    pub help_text: Option<Arc<str>>,
-    /// How long what is known of messages is kept.
-    pub retention: Retention,
-}
-
-/// The default settings, without a sender.
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            default_sender: None,
-            routes: Arc::default(),
-            max_lateness: Duration::from_secs(3600),
-            in_doubt: InDoubt::Hold,
-            zones: Zones::bundled(),
-            timezone: TimeZone::UTC,
-            business_hours: None,
-            hours_by_type: HoursByType::default(),
-            hours_by_campaign: HoursByCampaign::default(),
-            campaign_hours: CampaignDefaults::default(),
-            lawful: None,
-            urgent_passes_quiet_hours: false,
-            limit_source: LimitSource::Punctual,
-            other_numbers: Unknown::Send,
-            missing_events: Unknown::Refuse,
-            retry_carrier: false,
-            part_separator: Some(parts::SEPARATOR.to_owned()),
-            part_gap: parts::GAP,
-            validate: Validate::Warn,
-            guards: Guards::default(),
-            webhook_urls: WebhookUrls::default(),
-            job_urls: WebhookUrls::default(),
-            link_url: None,
-            help_text: None,
-            retention: Retention::DEFAULT,
-        }
-    }
-}
-
-impl Rules {
-    /// The sender of a lane's messages that name none.
-    pub fn sender(&self, lane: &LaneKey) -> Option<&Sender> {
-        match lane.other_account() {
-            None => self.default_sender.as_ref(),
-            Some(account) => self.routes.sender(account),
-        }
-    }
-}
 
 /// The decision about a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,29 +119,46 @@ pub fn judge(
         return verdict;
     }
     match content(claim, rules, providers, at) {
-        Ok((to, from, subject, text)) => Verdict::Send(Cleared {
-            id: claim.id,
-            token: claim.token,
-            due: claim.due,
-            expires: expiry.at,
-            lane: Box::new(claim.lane.clone()),
-            to,
-            from,
-            subject,
-            body: text.body,
-            part: text.part,
-            texts: text.all,
-            about: Box::new(MessageContext {
-                message_type: claim.facts.message_type.clone(),
-                scheduled_at: claim.facts.scheduled_at,
-                user_id: claim.facts.user_id,
-                media: text.media,
-                html: text.html,
-                priority: claim.facts.priority,
-                lawful: lawful::permitted(claim, rules, at),
-            }),
-        }),
+        Ok((to, from, subject, text)) => affordable(
+            Cleared {
+                id: claim.id,
+                token: claim.token,
+                due: claim.due,
+                expires: expiry.at,
+                lane: Box::new(claim.lane.clone()),
+                to,
+                from,
+                subject,
+                body: text.body,
+                part: text.part,
+                texts: text.all,
+                about: Box::new(MessageContext {
+                    message_type: claim.facts.message_type.clone(),
+                    scheduled_at: claim.facts.scheduled_at,
+                    user_id: claim.facts.user_id,
+                    media: text.media,
+                    html: text.html,
+                    priority: claim.facts.priority,
+                    lawful: lawful::permitted(claim, rules, at),
+                }),
+            },
+            claim,
+            rules,
+        ),
         Err(reason) => Verdict::Reject { reason },
+    }
+}
+
+/// It may be sent, unless it costs more than any day has. What a day has left is known when it is charged.
+fn affordable(cleared: Cleared, claim: &Claim, rules: &Rules) -> Verdict {
+    let costs = rules.costs.as_ref().filter(|_| claim.part.before == 0);
+    let never = costs.and_then(|costs| {
+        let (has_campaign, has_user) = (claim.campaign.is_some(), claim.facts.user_id.is_some());
+        costs.never(costs.of(&cleared)?, has_campaign, has_user)
+    });
+    match never {
+        Some(reason) => Verdict::Reject { reason },
+        None => Verdict::Send(cleared),
     }
 }
 

@@ -69,11 +69,13 @@ pub enum ReasonKind {
     Country,
     /// Its recipient is a premium-rate number.
     Premium,
+    /// The costs of the day have reached their cap.
+    CostCap,
 }
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -94,6 +96,7 @@ impl ReasonKind {
         Self::LeaseOver,
         Self::Country,
         Self::Premium,
+        Self::CostCap,
     ];
 
     /// As metrics, logs and `punctual.attempts.category` have it.
@@ -119,6 +122,7 @@ impl ReasonKind {
             Self::LeaseOver => "lease_over",
             Self::Country => "country",
             Self::Premium => "premium",
+            Self::CostCap => "cost_cap",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The policy: which claims are sent, deferred, cancelled and rejected.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::message::facts::{Event, Template};
 use crate::message::{AttemptToken, Capabilities, Facts, LaneKey, MessageId, Part};
 
 mod channels;
+mod costs;
 mod email;
 mod guards;
 mod hours;

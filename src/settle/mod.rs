@@ -213,6 +213,11 @@ impl Settlement {
         Self::verdict(back, LedgerOutcome::Deferred, reason)
     }
 
+    /// A released claim of what waits for something else: a pause has it when this is recorded.
+    pub fn kept_back(reason: Reason) -> Self {
+        Self::verdict(Next::Back(Wait::No), LedgerOutcome::Returned, reason)
+    }
+
     /// A row that can never be sent.
     pub fn rejected(reason: Reason) -> Self {
         Self::verdict(Next::Failed, LedgerOutcome::Rejected, reason)

@@ -25,6 +25,7 @@ mod ending;
 mod fates;
 mod feed;
 mod forecast;
+mod guards;
 mod history;
 mod http;
 mod jobs;

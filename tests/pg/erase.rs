@@ -249,6 +249,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("foreign_writes.role", "a role of the database"),
     ("number_faults.fault", "one of five words"),
     ("number_key.key", "drawn at random"),
+    ("cost_days.scope", "one of three words"),
+    ("cost_days.what", "an id of a campaign or of a user"),
+    ("costs.campaign", "an id"),
+    ("costs.user_id", "an id"),
     ("attempts.account", "the name of an account"),
     ("source_rows.source", "a name of the settings"),
     (

@@ -22,6 +22,7 @@ mod cluster;
 mod connect;
 mod consents;
 mod content;
+mod costs;
 mod daily_metrics;
 mod dead;
 mod doubt;

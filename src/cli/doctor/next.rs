@@ -79,7 +79,7 @@ const CHECKS: [Check; 12] = [
     Check {
         what: "guards",
         found: "are refused by a guard",
-        remedy: "they will fail: correct to_number, or let PUNCTUAL_COUNTRIES and PUNCTUAL_PREMIUM allow them",
+        remedy: "they will fail: correct to_number, or let PUNCTUAL_COUNTRIES, PUNCTUAL_PREMIUM or the cost cap allow them",
     },
 ];
 
@@ -97,7 +97,7 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::TooLate => "too late",
         ReasonKind::EventDeleted => "deleted events",
         ReasonKind::QuietHours | ReasonKind::BusinessHours | ReasonKind::LawfulHours => "hours",
-        ReasonKind::Country | ReasonKind::Premium => "guards",
+        ReasonKind::Country | ReasonKind::Premium | ReasonKind::CostCap => "guards",
         // What a person has cancelled, or answered, needs no finding, nor does a job that ends.
         ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied | ReasonKind::LeaseOver => {
             return None;

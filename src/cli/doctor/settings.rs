@@ -46,6 +46,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         in_app(config),
         accounts(config),
         Finding::ok("countries", config.guards().to_string()),
+        costs(config),
         writer::settings(config),
         placeholders(config),
         token(config),
@@ -58,6 +59,12 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
     findings.extend(modem_time(config));
     findings.push(files(sources));
     findings
+}
+
+fn costs(config: &Config) -> Finding {
+    let costs = config.guards.costs.as_ref();
+    let shown = costs.map_or_else(|| "not counted".into(), ToString::to_string);
+    Finding::ok("costs", shown)
 }
 
 fn sender(config: &Config) -> Finding {

@@ -56,3 +56,25 @@ fn the_senders_of_all_accounts_of_texts_count() {
         "texts go to DE; to premium-rate numbers too"
     );
 }
+
+#[test]
+fn a_cap_of_costs_needs_the_prices() {
+    let prices = "PUNCTUAL_PRICES";
+    env(
+        prices,
+        "us=0.01, other=0.1",
+        Ok("prices = \"US = 0.01, other = 0.10\""),
+    );
+    env(prices, "us=0.01, other=0.1", Ok("currency = \"USD\""));
+    env(prices, "US = 0.01", Err("and that of all others"));
+    env("PUNCTUAL_CURRENCY", "dollars", Err("three letters"));
+    for cap in ["cost_cap", "cost_cap_campaign", "cost_cap_user"] {
+        let variable = format!("PUNCTUAL_{}", cap.to_ascii_uppercase());
+        let without = format!("{variable} is set without PUNCTUAL_PRICES");
+        env(&variable, "25", Err(&without));
+        let with = format!("[guards]\nprices = \"other = 0.1\"\n{cap} = \"25\"\n");
+        file(&with, Ok(&format!("{cap} = \"25.00\"")));
+        let zero = with.replace("\"25\"", "\"0\"");
+        file(&zero, Err("more than 0"));
+    }
+}

@@ -60,7 +60,7 @@ fn a_budget_needs_prices_and_these_come_in_pairs() {
     check(
         "",
         &[URL, MODEL, PRICES[0], PRICES[1], wrong],
-        Err("expected an amount in USD like 0.14"),
+        Err("expected an amount like 0.14"),
     );
     check(
         "",

@@ -24,6 +24,7 @@ use crate::plan::reminders::Planning;
 use crate::store::StoreError;
 use crate::store::retention::Walk;
 
+mod costs;
 pub(super) mod days;
 mod event_changes;
 mod expiry;
@@ -130,7 +131,7 @@ enum Follows {
 
 type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
 
-const CHORES: [Chore; 16] = [
+const CHORES: [Chore; 17] = [
     Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
     Chore {
         follows: Follows::Changes,
@@ -167,6 +168,7 @@ const CHORES: [Chore; 16] = [
         ..Chore::new("days", |on| days::step(on).boxed())
     },
     Chore::by_the_clock("numbers", |on| numbers::step(on).boxed()),
+    Chore::by_the_clock("costs", |on| costs::step(on).boxed()),
     Chore::by_the_clock("retention", |on| retention::step(on).boxed()),
 ];
 

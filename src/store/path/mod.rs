@@ -3,6 +3,7 @@
 
 pub(in crate::store) mod accepted;
 pub(in crate::store) mod claims;
+pub(in crate::store) mod costs;
 pub(in crate::store) mod expiry;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod no_effect;

@@ -66,6 +66,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261208150000_lawful_program",
     "20261208150001_followed_jobs",
     "20261208160000_guards",
+    "20261208160001_costs",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -87,6 +88,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "campaigns",
     "changes",
     "consents",
+    "costs",
     "daily_counts",
     "daily_metrics",
     "drafts",

@@ -194,6 +194,21 @@ pub(super) const DAEMON: &[Case] = &[
         40,
         "'everything', '', '+15005550006', 40",
     ),
+    case(
+        "path/cost_charge",
+        20,
+        100,
+        "current_date::text, plans.tokens('cost'), plans.same(5::bigint), plans.ids('user')::text[], plans.ids('user')::text[], plans.same(false), 1000000, 1000000, 1000000",
+    ),
+    case(
+        "path/cost_pause",
+        1,
+        20,
+        "'lane', 'sms', now() + interval '1 hour', 'x'",
+    ),
+    case("path/cost_settle", 20, 60, "20, 'USD'"),
+    case("path/cost_prune", 20, 20, "(current_date - 1)::text, 20"),
+    case("path/cost_today", 1, 10, "current_date::text"),
     case("ledger/counts_prune", 1, 20, "now() - interval '10 days'"),
     case(
         "ledger/days_keep",
@@ -358,9 +373,10 @@ pub(super) const DAEMON: &[Case] = &[
         "'SM-new', '+13000000001', '+15005550006', 'hello', now()",
     ),
     case(
+        // With the note that their count of the day is to be corrected.
         "ledger/prices_keep",
         20,
-        40,
+        60,
         "plans.tokens('sent'), plans.same('0.0075'::text), plans.same('USD'::text)",
     ),
     case("app/outbox_reply", 1, 20, "'{}', 'no', null, 1000"),

@@ -100,6 +100,17 @@ select 'gone ' || i, plans.id('user', i), now() - interval '100 days' from gener
 insert into punctual.daily_counts (user_id, day, count)
 select plans.id('user', i), current_date - d, 1 from generate_series(1, {others}) i, generate_series(0, 1) d;
 update punctual.daily_counts set count = count + 1;
+insert into punctual.cost_days (day, scope, what, amount)
+select current_date - d, s.scope, plans.id('user', i)::text, 5
+  from generate_series(1, {others}) i, generate_series(0, 1) d, unnest(array['campaign', 'user']) s (scope);
+insert into punctual.cost_days (day, scope, what, amount)
+select current_date - 10, 'user', plans.id('user', i)::text, 5 from generate_series(1, 40) i;
+update punctual.cost_days set amount = amount + 1;
+insert into punctual.costs (token, day, campaign, user_id, amount)
+select plans.token('sent', i), current_date - case when i <= 40 then 10 else 0 end, plans.id('user', i % 20)::text, plans.id('user', i)::text, 5
+  from generate_series(1, {others}) i;
+update punctual.costs set is_changed = true;
+update punctual.costs set is_changed = token in (select plans.token('sent', i) from generate_series(41, 60) i);
 insert into punctual.days (zone, starts, ends, day)
 select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('day', now(), 'UTC') + (d + 1) * interval '1 day', current_date + d
   from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;

@@ -1,5 +1,7 @@
 //! Quiet hours at every change of every clock in the zone data.
 
+use jiff::tz::TimeZone;
+
 use super::business::weekdays;
 use super::*;
 
