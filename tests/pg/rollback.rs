@@ -414,7 +414,7 @@ async fn a_program_that_knows_no_lawful_hours_claims_nothing_where_they_are_kept
         KNOWS_LAWFUL_HOURS - 1
     );
     run(&world.unseen, &beside).await;
-    store.instance_start().await.unwrap();
+    store.instance_start("notify").await.unwrap();
     let members = store.members(Duration::from_secs(20)).await.unwrap();
     assert!(members.is_alone());
     assert_eq!(store.outdated_instances(), 1);
