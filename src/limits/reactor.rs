@@ -28,6 +28,9 @@ pub struct IntakeLimits {
     pub notified_max: usize,
     /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
+    /// What another instance should have claimed by now is looked at together, so long after the first: each look costs
+    /// a statement, and most find that it has. The messages of an instance that has just died are late by this too.
+    pub turns_gather: Duration,
     /// After a read or a sweep that failed: a failing database is not queried in a loop.
     pub failed_pause: Duration,
     /// Between checks of a row that another instance is sending; the first is when its lease is
@@ -189,6 +192,7 @@ impl Default for IntakeLimits {
             rescan_share: 10,
             notified_max: 10_000,
             read_batch: 1_000,
+            turns_gather: Duration::from_millis(100),
             failed_pause: Duration::from_millis(500),
             watch_pause: Duration::from_secs(1),
             stretch: 4_096,

@@ -91,7 +91,7 @@ impl<P: Clone> Reactor<P> {
                         break;
                     };
                     self.lanes[lane].claimed = number;
-                    if !timer.watch && self.is_quarantined(id, timer.due) {
+                    if self.is_not_asked_for(id, &timer, now) {
                         *looks -= 1;
                     } else {
                         asks.push(self.ask(lane, id, timer, now));

@@ -17,6 +17,7 @@ use crate::message::{MessageId, Moment, Now, Uptime};
 
 mod check;
 mod table;
+mod turns;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
@@ -68,6 +69,7 @@ pub(super) struct Intake {
     /// The number of the latest sweep.
     sweep: u32,
     checks: check::Checks,
+    turns: turns::Turns,
     rescan_wanted: bool,
     rescan_after: Uptime,
     /// The next sweep arms what waits for a lock again, too.
@@ -90,6 +92,8 @@ struct Reading {
     ids: Vec<MessageId>,
     /// Those of them that have been claimed meanwhile: the response may be from before its record.
     overtaken: BTreeSet<MessageId>,
+    /// Those of them that another instance should have claimed.
+    passed: BTreeSet<MessageId>,
     sweep: u32,
 }
 
@@ -109,6 +113,7 @@ impl Intake {
             sweeping: None,
             sweep: 0,
             checks: check::Checks::default(),
+            turns: turns::Turns::new(limits),
             rescan_wanted: false,
             rescan_after: now.up,
             unlock_wanted: false,
@@ -228,6 +233,7 @@ impl Intake {
         self.stopped = true;
         self.notified.clear();
         self.checks = check::Checks::default();
+        self.turns = turns::Turns::new(self.limits);
     }
 
     /// Notes that a row is to be read. If there is no room, all is read: first what is about to be due, for which the
@@ -262,6 +268,9 @@ impl Intake {
         let mut at = |up: Uptime| next = Some(next.map_or(up, |n| n.min(up)));
         if self.reading.is_none() && !self.notified.is_empty() {
             at(self.read_after);
+        }
+        if let (None, Some(turns)) = (&self.reading, self.turns.next()) {
+            at(turns.max(self.read_after));
         }
         if self.may_check() {
             at(now.up);

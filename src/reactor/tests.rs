@@ -21,6 +21,7 @@ mod routes;
 mod row;
 mod slowed;
 mod sweeps;
+mod turns;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -31,6 +31,8 @@ pub struct Timer {
     pub lock_misses: u16,
     /// Another instance is sending it; this is when its lease is over.
     pub watch: bool,
+    /// It is another instance's turn first.
+    pub others_first: bool,
     /// Its place among those that are due.
     pub priority: Priority,
 }

@@ -18,6 +18,8 @@ use crate::world::{Payload, START, World};
 /// late "on time" may be: a slow claim, and the hair.
 const KNOWN_BEFORE: i64 = 200 * MS;
 pub(crate) const ON_TIME: i64 = 120 * MS;
+/// What another instance should have claimed is looked at so much later, together with others.
+const LOOKED_AT: i64 = 100 * MS;
 /// After a pause what is paused is read, then the window, once a sweep that goes on is over.
 pub(crate) const RESUMED: i64 = SECOND;
 /// Where nothing is heard, or too late, the near sweep finds it.
@@ -347,7 +349,7 @@ impl World {
         let beside = i64::try_from(beside + usize::from(urgent) * 2).unwrap_or(0);
         // Whoever was to claim it may have just died: the next one's turn is later.
         let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
-        let stand_ins = stand_ins * micros_of(STAGGER);
+        let stand_ins = stand_ins * (micros_of(STAGGER) + LOOKED_AT);
         let on_time = ON_TIME + self.slowness() + beside * self.plan.queued() + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(due_at) - on_time

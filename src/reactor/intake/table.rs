@@ -49,7 +49,8 @@ impl<P: Clone> Reactor<P> {
     pub(in crate::reactor) fn read_notified(&mut self, now: Now) {
         let intake = &mut self.intake;
         let pausing = now.up < intake.read_after;
-        if intake.reading.is_some() || intake.notified.is_empty() || pausing {
+        let is_none = intake.notified.is_empty() && !intake.turns.are_ripe(now);
+        if intake.reading.is_some() || is_none || pausing {
             return;
         }
         let batch = intake.limits.read_batch;
@@ -64,13 +65,18 @@ impl<P: Clone> Reactor<P> {
                 None => ids.push(id),
             }
         }
+        let is_free = |id: &MessageId| !self.busy.contains_key(id);
+        let passed = intake.turns.take(batch - ids.len(), is_free, &mut ids);
         if ids.is_empty() {
             return;
         }
+        ids.sort_unstable();
+        ids.dedup();
         let sweep = intake.sweep;
         intake.reading = Some(Reading {
             ids: ids.clone(),
             overtaken: BTreeSet::new(),
+            passed,
             sweep,
         });
         self.commands.push_back(Command::Read(ids));
@@ -97,12 +103,15 @@ impl<P: Clone> Reactor<P> {
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
                 None if reading.overtaken.contains(&id) => self.intake.note_for_read(id),
+                None if reading.passed.contains(&id) => {
+                    self.turn_has_passed(id, state, reading.sweep, now);
+                }
                 None => self.row_read(id, state, reading.sweep, now),
             }
         }
     }
 
-    fn row_read(&mut self, id: MessageId, state: RowState, sweep: u32, now: Now) {
+    pub(super) fn row_read(&mut self, id: MessageId, state: RowState, sweep: u32, now: Now) {
         let swept_since = self.lanes.get(id).filter(|timer| timer.seen != sweep);
         let is_news = swept_since.is_some_and(|timer| !state.is_due_at(timer.due));
         if is_news && sweep != self.intake.sweep {
@@ -176,6 +185,7 @@ impl<P: Clone> Reactor<P> {
                     attempts: 0,
                     lock_misses: 0,
                     watch: true,
+                    others_first: false,
                     priority: Priority::Normal,
                 };
                 let lane = self.lanes.of(&lane, &self.settings, now);
@@ -189,7 +199,14 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, lock_misses: u16, now: Now) {
+    pub(super) fn arm(
+        &mut self,
+        row: &Upcoming,
+        at: Moment,
+        sweep: u32,
+        lock_misses: u16,
+        now: Now,
+    ) {
         if self.is_kept_in_quarantine(row) {
             self.lanes.remove(row.id);
             return;
@@ -202,6 +219,7 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(row.attempts).unwrap_or(u16::MAX),
             lock_misses,
             watch: false,
+            others_first: lock_misses == 0 && at > row.due,
             priority: row.priority,
         };
         // By a route it may be the one that tries its account.

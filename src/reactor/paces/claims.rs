@@ -236,6 +236,7 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
             lock_misses: 0,
             watch: false,
+            others_first: false,
             priority,
         };
         let phase = Phase::Claiming { asked, sweep };
