@@ -20,6 +20,9 @@ use crate::store::{Lineage, Store, Watch};
 /// that makes six, which the smallest Supabase plan can spare.
 const POOL: usize = 4;
 
+/// Where the database is far away, for the claims and records that are on their way to it at once.
+const MORE_IF_FAR: usize = 4;
+
 /// For the heartbeat, the clock and the health check only. The second one is opened only if one of them needs a
 /// connection while another one waits for its response.
 const HEARTBEAT_POOL: usize = 2;
@@ -47,6 +50,7 @@ impl Connections {
         let store = Store::new(pool, instance)
             .with_clock(Arc::clone(clock))
             .with_lineage(&lineage)
+            .with_more_if_far(MORE_IF_FAR)
             .with_rules(&parts.rules)
             .with_look_ups(texts.look_up.then(|| unheard(&texts).first()));
         let store = if parts.dsn.is_polled() {

@@ -52,6 +52,11 @@ pub struct ClaimLimits {
     pub batch: usize,
     /// Claims at once: the next one is sent while one waits for its response.
     pub at_once: usize,
+    /// Where a round trip to the database takes so many times this, there are so many at once: what becomes due would
+    /// have to wait for the response to a claim that is on its way.
+    pub each_of: Duration,
+    /// The same, at most.
+    pub at_once_max: usize,
     /// Messages claimed and not started, at most; released ones count until the release is
     /// recorded. If the process is killed then, nothing proves that
     /// their requests never began, so each of them may stay unconfirmed.
@@ -90,6 +95,8 @@ pub struct RecordLimits {
     pub gather: Duration,
     /// Groups at once. A second one would take the database's time from claims.
     pub at_once: usize,
+    /// The same where the database is far away: it is idle while a group is on its way.
+    pub at_once_far: usize,
     /// Results that are not recorded: beyond this nothing is claimed or started. A database that
     /// is away for long must not cost memory without bound, nor more texts whose proof is only in
     /// memory.
@@ -167,6 +174,13 @@ pub struct PrewarmLimits {
     /// The wheel gives a bound, not the due time; where that was too early, the lane is checked again
     /// after this.
     pub retry: Duration,
+    /// What is due within so many times as long as a request takes, and this in addition, needs connections of its own:
+    /// requests vary.
+    pub requests: u32,
+    /// See above.
+    pub slack: Duration,
+    /// Messages looked at, for each request that there may be at once. Where more are due, all connections are opened.
+    pub looks: usize,
 }
 
 /// Events for those who watch.
@@ -206,6 +220,8 @@ impl Default for ClaimLimits {
         Self {
             batch: 250,
             at_once: 2,
+            each_of: Duration::from_millis(7),
+            at_once_max: 6,
             ahead_max: 300,
             ahead_max_with_journal: 4_000,
             ahead_urgent: 16,
@@ -226,6 +242,7 @@ impl Default for RecordLimits {
             batch: 500,
             gather: Duration::from_millis(100),
             at_once: 1,
+            at_once_far: 2,
             unrecorded_max: 20_000,
             retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
         }
@@ -281,6 +298,9 @@ impl Default for PrewarmLimits {
             ahead: Duration::from_secs(2),
             every: Duration::from_secs(4),
             retry: Duration::from_millis(500),
+            requests: 4,
+            slack: Duration::from_millis(10),
+            looks: 8,
         }
     }
 }

@@ -15,12 +15,11 @@ use crate::settle::Record;
 impl<P: Clone> Reactor<P> {
     /// Whether another claim may be made, of whatever lane.
     fn may_claim(&self) -> bool {
-        let limits = &self.settings.limits;
         !self.draining
             && !self.clock_lost
             && !self.pauses.are_out_of_date()
-            && self.claims < limits.claims.at_once
-            && self.outgoing.unrecorded() < limits.records.unrecorded_max
+            && self.claims < self.claims_at_once()
+            && self.outgoing.unrecorded() < self.settings.limits.records.unrecorded_max
     }
 
     /// Has claimed what is about to be due, and with it what follows soon: no claim is made before one of its messages
@@ -51,13 +50,13 @@ impl<P: Clone> Reactor<P> {
         due.retain(|lane| self.lane_paused_until(*lane, reach, now).is_none());
         let until = now.db + reach;
         let mut looks = self.settings.limits.intake.stretch.max(1);
-        while self.may_claim() {
+        while self.may_claim() && (is_herd || self.next_claim_after() <= now.up) {
             due.retain(|lane| self.may_be_asked(*lane));
             let asks = self.fill_claim(&mut due, until, &mut looks, now);
             if asks.is_empty() {
                 break;
             }
-            self.claims += 1;
+            self.note_claim(now);
             self.commands.push_back(Command::Claim(asks));
         }
         due.clear();
@@ -131,7 +130,7 @@ impl<P: Clone> Reactor<P> {
         let lead = self.lead.single();
         let mut next: Option<Moment> = None;
         for (bound, lane) in self.lanes.due.until(Moment::MAX) {
-            if next.is_some_and(|next| next <= bound) {
+            if next.is_some_and(|next| next <= bound + (LEAD_MAX - lead)) {
                 break;
             }
             if let Some(at) = self.next_claim_of(lane, lead, now) {
@@ -145,17 +144,18 @@ impl<P: Clone> Reactor<P> {
         }
         let herd = self.lead.herd();
         let herd = herd.and_then(|n| self.nth(n, alone + LEAD_MAX, now));
+        let alone = alone.max(now.db + self.next_claim_after().since(now.up));
         Some(herd.map_or(alone, |at| alone.min(at - LEAD_MAX)))
     }
 
     /// Whether so many of these lanes are due together that they are claimed early.
     fn is_herd(&self, lanes: &[Lane], now: Now) -> bool {
-        let Some(n) = self.lead.herd() else {
+        let Some(mut left) = self.lead.herd() else {
             return false;
         };
-        let mut left = n;
+        let until = now.db + LEAD_MAX;
         for lane in lanes {
-            left -= self.lanes[*lane].count_due(now.db + LEAD_MAX, left);
+            left -= self.lanes[*lane].count_due(until, left);
         }
         left == 0
     }
@@ -191,10 +191,6 @@ impl<P: Clone> Reactor<P> {
         let least = self.least_with_room(lane, now)?;
         let first = self.lanes[lane].first_of(least)?;
         Some((first - lead).max(allowed))
-    }
-
-    fn claim_ended(&mut self) {
-        self.claims = self.claims.saturating_sub(1);
     }
 
     pub(super) fn claimed(

@@ -11,6 +11,7 @@
 //! - `intake`: notifications, reads and sweeps keep the agenda consistent with the table.
 //! - `lanes`: each account and channel has its own agenda, permits, breaker and throttle.
 //! - `claims`, `room`: what is about to be due is claimed, no more than can be started in time.
+//! - `distance`: more claims and records at once where the database is far away.
 //! - `locked`: what another transaction has locked is tried again, at a cost that does not grow with it.
 //! - `sends`, `outgoing`: what is cleared starts at its instant; outcomes are recorded in groups.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
@@ -26,13 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::Limits;
-use crate::message::{AttemptToken, MessageId, Moment, Now, ProviderCapabilities, Routes};
+use crate::message::{AttemptToken, MessageId, Moment, Now, ProviderCapabilities, Routes, Uptime};
 use crate::policy::ReasonKind;
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
 mod busy;
 mod claims;
+mod distance;
 pub mod events;
 mod failure_pause;
 mod intake;
@@ -90,6 +92,8 @@ pub struct Reactor<P> {
     intake: intake::Intake,
     /// Claims under way.
     claims: usize,
+    /// When the latest was made.
+    claimed_at: Uptime,
     claim_pause: failure_pause::FailurePause,
     locked: locked::Locked,
     outgoing: outgoing::Outgoing<P>,
@@ -134,6 +138,7 @@ impl<P: Clone> Reactor<P> {
             busy: BTreeMap::new(),
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
+            claimed_at: Uptime::MIN,
             claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
             locked: locked::Locked::new(limits.claims),
             outgoing: outgoing::Outgoing::new(limits.records),

@@ -42,6 +42,8 @@ pub(super) struct Pauses {
     cleared: BTreeMap<Uptime, (usize, Uptime)>,
     /// When the read under way was sent.
     reading: Option<Uptime>,
+    /// How long the latest read took.
+    took: Duration,
     /// They are to be read, whether or not something relies on them.
     is_wanted: bool,
     /// When a claim last met a pause that no read has shown; no read was sent and answered since.
@@ -66,6 +68,7 @@ impl Pauses {
             },
             cleared: BTreeMap::new(),
             reading: None,
+            took: Duration::ZERO,
             is_wanted: false,
             met: None,
             contradicted: None,
@@ -182,13 +185,20 @@ impl Pauses {
         self.oldest().map_or(Uptime::MIN, |r| r.good_until)
     }
 
+    /// How long after one read the next is sent: earlier where the response is long on its way, so that it is here
+    /// before the one before has become too old.
+    fn reread(&self) -> Duration {
+        let left = self.limits.max_age.saturating_sub(self.took * 2);
+        left.clamp(self.limits.reread / 2, self.limits.reread)
+    }
+
     /// When the next read is to be sent.
     fn next_read(&self) -> Option<Uptime> {
         if self.reading.is_some() {
             return None;
         }
         let wanted = self.is_wanted.then_some(Uptime::MIN);
-        let cleared = self.oldest().map(|r| r.asked + self.limits.reread);
+        let cleared = self.oldest().map(|r| r.asked + self.reread());
         let next = [wanted, cleared].into_iter().flatten().min()?;
         Some(next.max(self.failures.until()))
     }
@@ -242,6 +252,8 @@ impl<P: Clone> Reactor<P> {
         };
         self.pauses.failures.succeeded();
         (self.pauses.contradicted, self.pauses.is_repeated) = (None, false);
+        self.pauses.took = now.up.since(asked);
+        self.note_round_trip(self.pauses.took);
         self.pauses.latest = self.pauses.reading(asked, now);
         let known = pauses.into_iter().map(|pause| (pause.key, pause.until));
         let before = std::mem::replace(&mut self.pauses.known, known.collect());

@@ -2,10 +2,12 @@
 //! would be lateness.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::lanes::Lane;
+use super::lanes::{Lane, LaneState};
 use super::{Command, Reactor};
-use crate::message::{LaneKey, Moment, Now};
+use crate::limits::PrewarmLimits;
+use crate::message::{LaneKey, Moment, Now, Priority};
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn prewarm(&mut self, now: Now) {
@@ -49,7 +51,7 @@ impl<P: Clone> Reactor<P> {
         let limits = self.settings.limits.prewarm;
         let state = &self.lanes[lane];
         let most = state.throttle.permits(now.up);
-        let connections = state.count_due(now.db + limits.ahead, most);
+        let connections = connections(state, limits, most, now);
         if connections == 0 {
             // The moment was a bound: the first message is due later.
             self.lanes.prewarm_after(lane, now.db + limits.retry);
@@ -71,4 +73,23 @@ impl<P: Clone> Reactor<P> {
         let paces = self.paces.next_prewarm();
         lanes.into_iter().chain(paces).min()
     }
+}
+
+/// How many connections a lane needs soon: one for each of the messages that are due together, as requests go.
+fn connections(state: &LaneState, limits: PrewarmLimits, most: usize, now: Now) -> usize {
+    let enough = most.saturating_mul(limits.looks);
+    let mut dues = state.first_dues(enough, now.db + limits.ahead, Priority::Low);
+    if dues.len() >= enough {
+        return most;
+    }
+    dues.sort_unstable();
+    let span = Duration::from_micros(state.send_us()) * limits.requests + limits.slack;
+    let (mut first, mut needed) = (0, 0);
+    for (n, due) in dues.iter().enumerate() {
+        while dues[first] + span < *due {
+            first += 1;
+        }
+        needed = needed.max(n + 1 - first);
+    }
+    needed.min(most)
 }

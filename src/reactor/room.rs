@@ -86,9 +86,9 @@ impl<P: Clone> Reactor<P> {
         limits.ahead_span.max(claims).min(self.settings.lease / 4)
     }
 
-    /// Whether a lane may be in the next claim. It is in one at a time, so that another one is always
-    /// free for other lanes; a single lane may be in all.
+    /// Whether a lane may be in the next claim. It is in one at a time (in more where the database is far away), so
+    /// that another one is always free for other lanes; a single lane may be in all.
     pub(super) fn may_be_asked(&self, lane: Lane) -> bool {
-        self.lanes.is_alone() || !self.lanes[lane].load.is_claiming()
+        self.lanes.is_alone() || !self.lanes[lane].load.is_claiming() || self.may_be_in_another()
     }
 }

@@ -12,6 +12,7 @@ use crate::schedule::LeadSetting;
 mod ahead;
 mod capabilities;
 mod counts;
+mod distance;
 mod lanes;
 mod locked;
 mod paces;

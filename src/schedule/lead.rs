@@ -10,6 +10,13 @@ use std::time::Duration;
 /// cancelled or edited.
 pub const LEAD_MAX: Duration = Duration::from_millis(50);
 
+/// With a longer round trip messages are late: it, what a claim takes on the server, and the wait for its turn are
+/// together longer than [`LEAD_MAX`].
+pub const ROUND_TRIP_MAX: Duration = Duration::from_millis(40);
+
+/// Reads remembered: the shortest of a few seconds was delayed by nothing but its way.
+const ROUND_TRIPS: usize = 64;
+
 /// The shortest lead: a disk that is idle most of the time takes ten milliseconds and more for one commit in a hundred.
 const LEAD_MIN: Duration = Duration::from_millis(15);
 
@@ -46,8 +53,14 @@ pub struct Lead {
     setting: LeadSetting,
     herd: usize,
     latencies_us: std::collections::VecDeque<u32>,
-    /// The 99th percentile of these.
+    /// The median of these.
+    usual: Duration,
+    /// The 99th percentile of them.
     slow: Duration,
+    /// Of the latest reads that a claim's disk, locks and triggers do not delay.
+    round_trips: std::collections::VecDeque<Duration>,
+    /// The shortest of these.
+    round_trip: Duration,
     current: Duration,
 }
 
@@ -63,7 +76,10 @@ impl Lead {
             setting,
             herd,
             latencies_us: std::collections::VecDeque::with_capacity(MEMORY),
+            usual: Duration::ZERO,
             slow: Duration::ZERO,
+            round_trips: std::collections::VecDeque::with_capacity(ROUND_TRIPS),
+            round_trip: Duration::ZERO,
             current,
         }
     }
@@ -81,12 +97,12 @@ impl Lead {
             let (_, at, _) = sorted.select_nth_unstable(rank);
             Duration::from_micros(u64::from(*at))
         };
-        let usual = of_hundred(50);
+        self.usual = of_hundred(50);
         self.slow = of_hundred(99);
         if self.setting == LeadSetting::Auto {
             // A quarter more: the next slow claim may be slower than the last.
             let lead = self.slow * 5 / 4 + MARGIN;
-            let most = (usual * 2 + 2 * MARGIN).max(LEAD_BUSY);
+            let most = (self.usual * 2 + 2 * MARGIN).max(LEAD_BUSY);
             self.current = lead.min(most).clamp(LEAD_MIN, LEAD_MAX);
         }
     }
@@ -94,6 +110,28 @@ impl Lead {
     /// What a slow claim takes: the 99th percentile of the latest; nothing before there was one.
     pub const fn slow_claim(&self) -> Duration {
         self.slow
+    }
+
+    /// Records how long a read of a few rows took.
+    pub fn read(&mut self, took: Duration) {
+        if self.round_trips.len() == ROUND_TRIPS {
+            self.round_trips.pop_front();
+        }
+        self.round_trips.push_back(took);
+        self.round_trip = self.round_trips.iter().copied().min().unwrap_or_default();
+        if self.setting == LeadSetting::Auto && self.latencies_us.is_empty() {
+            self.current = (LEAD_FIRST + self.round_trip).min(LEAD_MAX);
+        }
+    }
+
+    /// What nothing takes less than: the way to the database and back.
+    pub const fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// What most claims take, if that is longer than a message may be asked for ahead: messages are late by the rest.
+    pub fn claims_too_slow(&self) -> Option<Duration> {
+        (self.usual > LEAD_MAX).then_some(self.usual)
     }
 
     /// The lead for a single message.
@@ -162,6 +200,22 @@ mod tests {
         assert_eq!(lead.reach(false), LEAD_MAX);
         assert_eq!(lead.reach(true), LEAD_MAX);
         assert_eq!(Lead::new(LeadSetting::Fixed(ms(80)), 32).single(), LEAD_MAX);
+    }
+
+    #[test]
+    fn the_first_claim_is_made_earlier_by_the_way_to_the_database() {
+        let mut lead = Lead::new(LeadSetting::Auto, 32);
+        for took in [34, 20, 60] {
+            lead.read(ms(took));
+        }
+        assert_eq!(lead.round_trip(), ms(20));
+        assert_eq!(lead.single(), LEAD_FIRST + ms(20));
+        lead.measured(ms(22));
+        assert_eq!(lead.claims_too_slow(), None);
+        lead.measured(ms(70));
+        lead.measured(ms(70));
+        assert_eq!(lead.claims_too_slow(), Some(ms(70)));
+        assert_eq!(lead.single(), LEAD_MAX);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub mod wheel;
 pub use agenda::{Agenda, Timer, Walk};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
-pub use lead::{LEAD_MAX, Lead, LeadSetting};
+pub use lead::{LEAD_MAX, Lead, LeadSetting, ROUND_TRIP_MAX};
 pub use look_ups::LookUpPlan;
 pub use pace::{PACE_SLACK, RATE_SLACK};
 pub use ranking::{Ranking, STAGGER};

@@ -11,7 +11,7 @@
 //! Statements that write check the state of the rows and skip locked ones, so they are part of no deadlock.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,6 @@ use crate::clock::{Clock, Stopwatch};
 use crate::message::facts::LimitSource;
 use crate::message::{AttemptToken, InstanceId, MessageId, Routes, Sender, parts};
 use crate::policy::Rules;
-use crate::reactor::report::DatabaseReport;
 
 #[macro_use]
 mod expressions;
@@ -112,6 +111,8 @@ pub struct Store {
     windows: Arc<AtomicU64>,
     /// Whether outcomes are written to source tables, or users are notified of theirs.
     follows_outcomes: Arc<AtomicBool>,
+    /// How many connections more the pool has where the database is far away; none once it has them.
+    more_if_far: Arc<AtomicUsize>,
 }
 
 impl Store {
@@ -139,6 +140,7 @@ impl Store {
             effects: Effects::default(),
             windows: Arc::default(),
             follows_outcomes: Arc::default(),
+            more_if_far: Arc::default(),
         }
     }
 
@@ -202,17 +204,6 @@ impl Store {
     /// Which run this is.
     pub const fn instance(&self) -> InstanceId {
         self.instance
-    }
-
-    /// What the pool's connections do.
-    pub fn pool_report(&self) -> DatabaseReport {
-        let status = self.pool.status();
-        DatabaseReport {
-            open: status.size as u64,
-            idle: status.available as u64,
-            waiting: status.waiting as u64,
-            max: status.max_size as u64,
-        }
     }
 
     /// Cancels a step when it takes longer than `patience`, or as soon as its connection is found to be half-open.

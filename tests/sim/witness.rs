@@ -394,7 +394,8 @@ impl Witness {
             }
             Command::Start { id, payload, .. } => {
                 let limits = &self.limits.records;
-                if self.finished.len() >= limits.unrecorded_max + limits.batch * limits.at_once {
+                let groups = limits.at_once.max(limits.at_once_far);
+                if self.finished.len() >= limits.unrecorded_max + limits.batch * groups {
                     let what = format!("a request with {} results unrecorded", self.finished.len());
                     return Some((Invariant::Bounded, what));
                 }
@@ -462,6 +463,11 @@ impl Witness {
     }
 
     fn crowd(&self, permits: usize) -> Option<String> {
+        // As many as where the database is far away: a world's may be for a time.
+        let claims = &self.limits.claims;
+        let claims_max = claims.at_once.max(claims.at_once_max);
+        let records = &self.limits.records;
+        let groups_max = records.at_once.max(records.at_once_far);
         let Self {
             claims,
             reads,
@@ -470,7 +476,6 @@ impl Witness {
             requests,
             ..
         } = *self;
-        let (claims_max, groups_max) = (self.limits.claims.at_once, self.limits.records.at_once);
         let crowded = claims as usize > claims_max
             || self.pause_reads > 1
             || reads > 1

@@ -13,6 +13,7 @@ use crate::listen;
 use crate::message::{Moment, Sender, counted};
 use crate::plan::reminders::TEMPLATE;
 use crate::reactor::report::Remark;
+use crate::schedule::ROUND_TRIP_MAX;
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::forecast;
@@ -23,6 +24,9 @@ const CLOCK_OFF_US: i64 = JUMP_US;
 
 /// With more of the log kept for change feeds, something is wrong, and the disk may fill up.
 const KEPT_MAX: u64 = 1 << 30;
+
+/// Round trips measured: the shortest was delayed by nothing else.
+const ROUND_TRIPS: usize = 3;
 
 pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<Finding> {
     let dsn = match database.dsn() {
@@ -163,6 +167,11 @@ async fn look(
         findings.push(change_feed(dsn).await);
     }
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
+    findings.push(
+        distance(client)
+            .await
+            .unwrap_or_else(|e| failed("distance", &e)),
+    );
     let migrator = Migrator::embedded();
     let schema = migrator.check(dsn).await;
     if let Err(
@@ -305,6 +314,26 @@ async fn time(client: &Client) -> Result<Finding, StoreError> {
         let found = format!("database clock differs by {}", milliseconds(off));
         let remedy = "messages are sent by the database's clock, and a daemon waits until this host's agrees within \
                       1 s: run a time daemon on both machines; if the database's is right: punctual run --accept-clock";
+        Finding::not(Level::Warn, WHAT, found, remedy)
+    })
+}
+
+/// How long a statement is on its way, as a claim is.
+async fn distance(client: &Client) -> Result<Finding, StoreError> {
+    const WHAT: &str = "distance";
+    let mut least = Duration::MAX;
+    for _ in 0..ROUND_TRIPS {
+        let before = clock::reading();
+        doctor::database_time(client).await?;
+        least = least.min(clock::reading().up.since(before.up));
+    }
+    let us = i64::try_from(least.as_micros()).unwrap_or(i64::MAX);
+    let found = format!("a round trip to the database takes {}", milliseconds(us));
+    Ok(if least <= ROUND_TRIP_MAX {
+        Finding::ok(WHAT, found)
+    } else {
+        let remedy = "messages sent from here are late: a message is claimed no more than 50 ms before it is due, so that it \
+                      can be changed until then. Run the daemon nearer to its database";
         Finding::not(Level::Warn, WHAT, found, remedy)
     })
 }

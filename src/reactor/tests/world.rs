@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
+    pub(super) fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
         match command {
             Command::Read(ids) => {
                 let gone = RowState::Gone { status: None };
@@ -274,7 +274,7 @@ impl World {
         }
     }
 
-    fn claim(&mut self, ask: ClaimRequest) -> ClaimResponse<JudgedClaim<MessageId>> {
+    pub(super) fn claim(&mut self, ask: ClaimRequest) -> ClaimResponse<JudgedClaim<MessageId>> {
         let latest = self.now.db + LEAD_MAX;
         let row = self
             .rows
