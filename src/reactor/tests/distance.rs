@@ -55,7 +55,7 @@ impl Far {
             lost: 0,
             groups: 0,
         };
-        far.take_in(Input::ChannelUp { prepares: false });
+        far.take_in(Input::ChannelUp { unnotified: false });
         far
     }
 
