@@ -7,8 +7,8 @@ use super::{Dispatch, Input};
 use crate::message::Moment;
 
 impl Dispatch {
-    /// Reads the window, part by part. The end is sent on the same channel as the parts, after the last.
-    pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) {
+    /// Reads the window, at most so many rows of it, part by part. The end is sent on the same channel as the parts, after the last.
+    pub async fn load(&self, until: Moment, most: usize, parts: mpsc::Sender<Input>) {
         let pass_on = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();
             Box::pin(async move {
@@ -18,7 +18,7 @@ impl Dispatch {
         };
         let loaded = self
             .store
-            .load(until, self.rules.max_lateness, pass_on)
+            .load(until, most, self.rules.max_lateness, pass_on)
             .await;
         let paces = match loaded {
             Ok(()) => self.store.bounded(self.store.paces(None, until)).await,

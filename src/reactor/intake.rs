@@ -18,6 +18,7 @@ use crate::message::{MessageId, Moment, Now, Uptime};
 mod check;
 mod table;
 mod turns;
+mod window;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
@@ -33,6 +34,8 @@ struct Sweep {
     heard: bool,
     /// Whether what waits for a lock is armed again, too.
     unlocks: bool,
+    /// How many rows more it reads.
+    left: usize,
     began: Uptime,
 }
 
@@ -287,12 +290,13 @@ impl Intake {
         next.map(|up| now.db + up.since(now.up))
     }
 
+    /// Up to when, and how many rows, the sweep reads that begins now.
     fn begin_sweep(
         &mut self,
         first: Option<Moment>,
         now: Now,
         horizon: Duration,
-    ) -> Option<Moment> {
+    ) -> Option<(Moment, usize)> {
         if self.stopped || self.sweeping.is_some() {
             return None;
         }
@@ -315,7 +319,11 @@ impl Intake {
                 self.window_until = now.db + horizon;
                 self.window_until
             }
-            Reach::Near => now.db + self.near_sweep * 2,
+            Reach::Near => self.near_until(now),
+        };
+        let left = match reach {
+            Reach::Full => self.limits.armed_max,
+            Reach::Near => usize::MAX,
         };
         self.next_near = now.up + self.near_sweep;
         self.near_began = now.up;
@@ -326,8 +334,9 @@ impl Intake {
             until,
             heard: self.channel_is_up(),
             unlocks: std::mem::take(&mut self.unlock_wanted),
+            left,
             began: now.up,
         });
-        Some(until)
+        Some((until, left))
     }
 }

@@ -272,10 +272,12 @@ pub struct PaceRequest {
 pub enum Command<P> {
     /// Read these rows again.
     Read(Vec<MessageId>),
-    /// Read everything pending that is due up to `until`.
+    /// Read what is pending and due up to `until`, soonest first.
     Load {
         /// The end of the window.
         until: Moment,
+        /// At most so many.
+        most: usize,
     },
     /// Claim these.
     Claim(Vec<ClaimRequest>),

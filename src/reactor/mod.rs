@@ -256,7 +256,7 @@ impl<P: Clone> Reactor<P> {
         // What is due starts before anything else is decided.
         self.start_due(now);
         self.sweep(now);
-        self.check();
+        self.check(now);
         self.read_notified(now);
         self.lanes
             .advance(now.db, self.settings.limits.intake.stretch);

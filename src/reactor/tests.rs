@@ -23,6 +23,7 @@ mod row;
 mod slowed;
 mod sweeps;
 mod turns;
+mod window;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -49,6 +49,7 @@ fn small(seed: u64) -> Limits {
             notified_max: few(),
             read_batch: few(),
             stretch: few(),
+            armed_max: few(),
             ..own.intake
         },
         claims: ClaimLimits {

@@ -481,7 +481,9 @@ impl Real {
             sender.send(rows).unwrap();
             Box::pin(std::future::ready(()))
         };
-        self.store(1).load(until, MAX_LATENESS, take).await?;
+        self.store(1)
+            .load(until, usize::MAX, MAX_LATENESS, take)
+            .await?;
         while let Ok(rows) = hears.try_recv() {
             for row in &rows {
                 facts::of_upcoming(answer, row);

@@ -22,7 +22,7 @@ pub(crate) async fn loaded(store: &Store, until: Moment, late: Duration) -> Vec<
     let all = Arc::new(Mutex::new(Vec::new()));
     let parts = all.clone();
     store
-        .load(until, late, move |part| {
+        .load(until, usize::MAX, late, move |part| {
             parts.lock().unwrap().extend(part);
             std::future::ready(()).boxed()
         })
@@ -184,7 +184,7 @@ async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
     let store = Store::new(world.db.dsn().pool(1), InstanceId::fresh());
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, waits) = (begun.clone(), go_on.clone());
-    let load = store.load(Moment::MAX, LATE, move |_| {
+    let load = store.load(Moment::MAX, usize::MAX, LATE, move |_| {
         let (begins, waits) = (begins.clone(), waits.clone());
         async move {
             begins.notify_one();

@@ -1,9 +1,9 @@
 //! Why a daemon may read everything: a full sweep costs what the table costs, and one without a
 //! cause is followed by another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use punctual::message::{ClaimResponse, Moment, PauseKey, RowState};
+use punctual::message::{ClaimResponse, MessageId, Moment, PauseKey, RowState};
 use punctual::reactor::Settings;
 use punctual::schedule::Ranking;
 
@@ -16,6 +16,12 @@ use crate::world::Input;
 pub(crate) struct Causes {
     /// Between full sweeps that nobody asked for.
     full_every: i64,
+    /// And where more may be due than may be armed: half of a short window, and at least this.
+    full_every_short: i64,
+    armed_max: usize,
+    /// What may be armed.
+    armed: BTreeSet<MessageId>,
+    was_short: bool,
     notified_max: usize,
     read_batch: usize,
     full_at: Option<i64>,
@@ -37,6 +43,11 @@ impl Causes {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             full_every: i64::try_from(settings.horizon.as_micros() / 2).unwrap_or(i64::MAX),
+            full_every_short: i64::try_from(settings.limits.intake.near_sweep.as_micros())
+                .unwrap_or(i64::MAX),
+            armed_max: settings.limits.intake.armed_max,
+            armed: BTreeSet::new(),
+            was_short: false,
             notified_max: settings.limits.intake.notified_max,
             read_batch: settings.limits.intake.read_batch,
             full_at: None,
@@ -51,6 +62,7 @@ impl Causes {
     }
 
     pub(crate) fn hears(&mut self, input: &Input) {
+        self.counts(input);
         match input {
             Input::ChannelUp { .. }
             | Input::Rescan
@@ -96,6 +108,29 @@ impl Causes {
         self.cause |= self.to_read >= (self.notified_max / 2).max(1);
     }
 
+    fn counts(&mut self, input: &Input) {
+        match input {
+            Input::Loaded(rows) => self.armed.extend(rows.iter().map(|row| row.id)),
+            Input::Rows { rows } => {
+                for (id, state) in rows.iter().flatten() {
+                    match state {
+                        RowState::Gone { .. } => self.armed.remove(id),
+                        _ => self.armed.insert(*id),
+                    };
+                }
+            }
+            Input::Claimed { answers, .. } => {
+                for (id, answer) in answers {
+                    if matches!(answer, ClaimResponse::Won(_)) {
+                        self.armed.remove(id);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.was_short |= self.armed.len() >= self.armed_max;
+    }
+
     pub(crate) const fn reads(&mut self, ids: usize) {
         self.to_read = if ids < self.read_batch {
             // It has taken all there were.
@@ -114,7 +149,13 @@ impl Causes {
     /// A full sweep begins.
     pub(crate) fn sweeps(&mut self, t: i64) -> Seen {
         let since = self.full_at.map_or(0, |at| t - at);
-        let periodic = self.full_at.is_none() || since >= self.full_every;
+        let every = if self.was_short {
+            self.full_every_short
+        } else {
+            self.full_every
+        };
+        let periodic = self.full_at.is_none() || since >= every;
+        self.was_short = self.armed.len() >= self.armed_max;
         let broken = !(self.cause || periodic);
         // What waits to be read waits on.
         (self.full_at, self.cause) = (Some(t), false);

@@ -34,8 +34,10 @@ pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
     let ahead_max = shared(few());
     let ahead_max_with_journal = shared(few());
     let own = Limits::default();
+    let mut armed = Dice::new(seed, "armed");
     Limits {
         intake: IntakeLimits {
+            armed_max: 1 + armed.below(12),
             notified_max: few(),
             read_batch: few(),
             stretch: few(),

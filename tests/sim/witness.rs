@@ -350,7 +350,7 @@ impl Witness {
                     return Some((Invariant::NoHammering, what));
                 }
             }
-            Command::Load { until } => {
+            Command::Load { until, .. } => {
                 self.loads += 1;
                 self.causes.loads(self.reads > 0);
                 let full = *until > near_until;

@@ -3,7 +3,7 @@
 use super::super::Reactor;
 use super::super::lanes::LanesWalk;
 use super::{Intake, Reach};
-use crate::message::Moment;
+use crate::message::{Moment, Now};
 use crate::schedule::Timer;
 
 /// What is still to be compared. Of two sweeps of one kind the later one counts.
@@ -22,14 +22,14 @@ struct Check {
     until: Moment,
     /// How far the comparison has come.
     at: LanesWalk,
+    reach: Reach,
 }
 
 impl Check {
-    /// Whether a timer is older than the sweep, which did not find its row.
-    const fn finds_stale(&self, timer: &Timer) -> bool {
+    /// Whether a timer is older than the sweep, which did not find its row, or did not reach so far.
+    const fn is_older(&self, timer: &Timer) -> bool {
         // The numbers go round.
-        let older = timer.seen.wrapping_sub(self.sweep).cast_signed() < 0;
-        older && timer.due.as_micros() <= self.until.as_micros() && !timer.watch
+        timer.seen.wrapping_sub(self.sweep).cast_signed() < 0 && !timer.watch
     }
 }
 
@@ -39,6 +39,7 @@ impl Checks {
             sweep,
             until,
             at: LanesWalk::default(),
+            reach,
         };
         match reach {
             Reach::Near => self.near = Some(check),
@@ -85,7 +86,7 @@ impl Intake {
 impl<P: Clone> Reactor<P> {
     /// Has read what is armed and was not found: changed without a notification. Reading decides; a
     /// timer that is merely newer than the sweep loses nothing by it.
-    pub(in crate::reactor) fn check(&mut self) {
+    pub(in crate::reactor) fn check(&mut self, now: Now) {
         if !self.intake.may_check() {
             return;
         }
@@ -93,15 +94,22 @@ impl<P: Clone> Reactor<P> {
         let Some(check) = *self.intake.checks.first() else {
             return;
         };
-        let mut stale = Vec::new();
+        let kept_until = self.intake.kept_until(check.reach, now);
+        let (mut stale, mut beyond) = (Vec::new(), Vec::new());
         let next = self.lanes.walk(check.at, stretch, |id, timer| {
-            if check.finds_stale(timer) {
+            if !check.is_older(timer) {
+                return;
+            }
+            if timer.due <= check.until {
                 stale.push(id);
+            } else if kept_until.is_some_and(|until| until < timer.due) {
+                beyond.push((id, timer.due));
             }
         });
         *self.intake.checks.first() = next.map(|at| Check { at, ..check });
         for id in stale {
             self.intake.note_for_read(id);
         }
+        self.disarm_beyond(beyond, now);
     }
 }

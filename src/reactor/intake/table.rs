@@ -164,7 +164,7 @@ impl<P: Clone> Reactor<P> {
                 if lock_misses > 0 {
                     let at = self.locked.next_try(lock_misses, now).max(due);
                     self.arm(&row, at, sweep, lock_misses, now);
-                } else if due <= self.intake.window_until.max(now.db) {
+                } else if self.is_in_window(id, due, now) {
                     // Of what is overdue the others' turns are counted from now.
                     let at = match self.stagger(id) {
                         Duration::ZERO => due,
@@ -247,12 +247,12 @@ impl<P: Clone> Reactor<P> {
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
         let horizon = self.settings.horizon;
         let first = self.next_due();
-        if let Some(until) = self.intake.begin_sweep(first, now, horizon) {
+        if let Some((until, most)) = self.intake.begin_sweep(first, now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
             self.slowed.forget_old(now.up);
             // Should a notification of them have been lost.
             self.pauses.want();
-            self.commands.push_back(Command::Load { until });
+            self.commands.push_back(Command::Load { until, most });
         }
     }
 
@@ -261,8 +261,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let sweep = self.intake.sweep;
-        let sweeping = self.intake.sweeping.as_ref();
-        let unlocks = sweeping.is_some_and(|sweep| sweep.unlocks);
+        let unlocks = self.intake.found(rows);
         for row in rows {
             if let Some(busy) = self.busy.get_mut(&row.id) {
                 busy.recheck = true;
@@ -313,6 +312,7 @@ impl<P: Clone> Reactor<P> {
                 self.intake.next_full = Some(now.up + self.settings.horizon / 2);
             }
             self.intake.rescan_after = (sweep.began + limits.rescan_pause).max(now.up + pause);
+            self.intake.full_sweep_ended(sweep.left, now);
         }
         let number = self.intake.sweep;
         self.intake.checks.begin(sweep.reach, number, sweep.until);

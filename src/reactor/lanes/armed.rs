@@ -204,7 +204,8 @@ impl Lanes {
 
     /// How many messages are armed.
     pub(in crate::reactor) fn armed(&self) -> usize {
-        self.all().map(LaneState::armed).sum()
+        let home = self.home.map_or(0, |home| self[home].armed());
+        home + self.elsewhere.len()
     }
 
     fn agendas(&self) -> impl Iterator<Item = &Agenda> {

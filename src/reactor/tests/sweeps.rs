@@ -37,7 +37,7 @@ impl Sweeps {
         self.reactor.handle(input, self.now);
         let mut begun = None;
         while let Some(command) = self.reactor.next_command() {
-            if let Command::Load { until } = command {
+            if let Command::Load { until, .. } = command {
                 assert_eq!(begun, None, "two at once");
                 let is_full = until == self.now.db + self.reactor.settings().horizon;
                 begun = Some(if is_full { Sweep::Full } else { Sweep::Near });

@@ -54,6 +54,8 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) claims_made: usize,
     /// Messages in these claims.
     pub(in crate::reactor) asked: usize,
+    /// Rows that each sweep found.
+    pub(super) loaded: Vec<usize>,
     /// How long a claim is said to take; its response comes at once.
     pub(in crate::reactor) takes: Duration,
     pub(super) pauses: Pauses,
@@ -85,6 +87,7 @@ impl World {
             claims_tried: 0,
             claims_made: 0,
             asked: 0,
+            loaded: Vec::new(),
             takes: Duration::from_millis(1),
             pauses: Pauses::default(),
             paces: Paces::default(),
@@ -187,7 +190,7 @@ impl World {
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
             }
-            Command::Load { until } => {
+            Command::Load { until, most } => {
                 let due = |r: &&Row| {
                     r.status == Status::Pending
                         && !self.paces.has(r.id)
@@ -202,9 +205,15 @@ impl World {
                     lane: row.lane.clone(),
                     written: row.written,
                 });
-                let rows = Input::Loaded(rows.collect());
+                let mut rows: Vec<_> = rows.collect();
+                rows.sort_by_key(|row| row.due);
+                rows.truncate(most);
+                self.loaded.push(rows.len());
+                let parts = rows.chunks(10).map(|part| Input::Loaded(part.to_vec()));
+                let mut inputs: Vec<_> = parts.collect();
                 let paces = Input::PacesLoaded(self.paces.load(&self.rows, until));
-                vec![rows, paces, Input::LoadEnded { complete: true }]
+                inputs.extend([paces, Input::LoadEnded { complete: true }]);
+                inputs
             }
             Command::Claim(asks) if self.claims == Claims::Refused => {
                 self.claims_tried += 1;

@@ -19,11 +19,12 @@ pub(in crate::store) static LOAD_WINDOW: &Sql = sql!("sql/load_window.sql");
 const CHUNK: usize = 1_000;
 
 impl Store {
-    /// Reads what is pending and due up to `until`, soonest first, and passes it on in chunks. An
+    /// Reads what is pending and due up to `until`, soonest first and at most so many, and passes it on in chunks. An
     /// error may come after some chunks.
     pub async fn load(
         &self,
         until: Moment,
+        most: usize,
         max_lateness: Duration,
         mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
     ) -> Result<(), StoreError> {
@@ -32,7 +33,8 @@ impl Store {
         let until = PgTimestamp(until);
         let late = micros(max_lateness);
         let sender = self.default_sender.as_deref();
-        let params: [&(dyn ToSql + Sync); 3] = [&until, &late, &sender];
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 4] = [&until, &late, &sender, &most];
         let ask = async {
             let client = self.client().await?;
             let load = prepared(&client, LOAD_WINDOW, STEP).await?;

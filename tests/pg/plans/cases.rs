@@ -104,7 +104,7 @@ pub(super) const DAEMON: &[Case] = &[
         "path/load_window",
         40,
         20,
-        "now(), 3600000000, '+15005550006'",
+        "now(), 3600000000, '+15005550006', 1000000",
     ),
     case("operator/beyond", 200, 4, "now(), 100"),
     case(

@@ -42,6 +42,7 @@ pub(super) enum Call {
     Pauses,
     Load {
         until: punctual::message::Moment,
+        most: usize,
     },
     Record {
         group: u64,
@@ -234,7 +235,7 @@ impl World {
                 }
                 _ => self.fail(whose, &Call::Pauses, back, false),
             },
-            Call::Load { until } => self.load(whose, until, fate),
+            Call::Load { until, most } => self.load(whose, until, most, fate),
             Call::Record { group, records } => self.record(whose, group, &records, fate, back),
             Call::Maintenance => self.maintenance(whose, id, fate, back),
         }
@@ -491,9 +492,10 @@ impl World {
         self.feed(whose, Input::Claimed { answers, took });
     }
 
-    fn load(&mut self, whose: Whose, until: punctual::message::Moment, fate: Fate) {
+    fn load(&mut self, whose: Whose, until: punctual::message::Moment, most: usize, fate: Fate) {
         let late = self.plan.max_lateness;
         let mut rows = self.db.load(until, late, self.db_now());
+        rows.truncate(most);
         if fate == Fate::Zombie {
             return;
         }

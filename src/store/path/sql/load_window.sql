@@ -1,7 +1,7 @@
 -- What is pending and due up to a moment, soonest first. What is so late that it is to be cancelled is left to
 -- expire_candidates.sql. What is paused is due when the pause ends, and its lateness counts from there. What
 -- has a pace is not among them (paces_load.sql). What stays paused for longer is passed over.
--- $1 until  $2 max lateness (us)  $3 the sender for rows that name none
+-- $1 until  $2 max lateness (us)  $3 the sender for rows that name none  $4 at most so many
 with stopped as materialized (
   select o.scope, o.what from punctual.pauses o where o.until > $1::timestamptz
 )
@@ -18,3 +18,4 @@ select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::te
    and not has_pace!(m)
    and greatest(late_from!(m), p.until) >= clock_timestamp() - $2::bigint * interval '1 microsecond'
  order by due!(m)
+ limit $4::bigint

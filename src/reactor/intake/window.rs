@@ -1,0 +1,87 @@
+//! How far the agenda reaches: less far than the horizon, where more is due by then than may be armed.
+//!
+//! What is beyond it is found in time by near sweeps, which have no such limit: what is about to be due has to be armed.
+
+use std::time::Duration;
+
+use super::{Intake, Reach};
+use crate::message::{MessageId, Moment, Now, Uptime};
+use crate::reactor::events::Disarmed;
+use crate::reactor::{Reactor, Upcoming};
+
+const INSTANT: Duration = Duration::from_micros(1);
+
+impl Intake {
+    /// What is due by then is about to be due: the next near sweep reads it, if this one did not.
+    pub(super) fn near_until(&self, now: Now) -> Moment {
+        now.db + self.near_sweep * 2
+    }
+
+    /// Notes what the sweep under way has found. Returns whether what waits for a lock is armed again, too.
+    pub(super) fn found(&mut self, rows: &[Upcoming]) -> bool {
+        let Some(sweep) = &mut self.sweeping else {
+            return false;
+        };
+        sweep.left = sweep.left.saturating_sub(rows.len());
+        // Of those that come last some are paused, and due after others that are missing.
+        if let (0, Some(due)) = (sweep.left, rows.iter().map(|row| row.due).min()) {
+            // Others that are due at the same instant may be missing, too.
+            sweep.until = sweep.until.min(due - INSTANT);
+            self.window_until = self.window_until.min(sweep.until);
+        }
+        sweep.unlocks
+    }
+
+    /// Ends the window earlier. The next full sweep, which makes it longer again, is earlier as well.
+    pub(super) fn shorten(&mut self, until: Moment, now: Now) {
+        self.window_until = self.window_until.min(until);
+        let half = self.window_until.since(now.db) / 2;
+        let earliest = self.rescan_after.max(now.up + self.near_sweep);
+        let next = earliest.max(now.up + half);
+        self.next_full = self.next_full.map(|at: Uptime| at.min(next));
+    }
+
+    /// A full sweep was complete. If it had no room for all, the next one follows sooner, and a near one at once if it
+    /// did not even reach what is about to be due.
+    pub(super) fn full_sweep_ended(&mut self, left: usize, now: Now) {
+        if left > 0 {
+            return;
+        }
+        self.shorten(self.window_until, now);
+        if self.window_until < self.near_until(now) {
+            self.next_near = self.next_near.min(now.up);
+        }
+    }
+
+    /// What is due after this is disarmed once a full sweep is compared with what is armed; `None`: it is a near one.
+    pub(super) fn kept_until(&self, reach: Reach, now: Now) -> Option<Moment> {
+        (reach == Reach::Full).then(|| self.window_until.max(self.near_until(now)))
+    }
+}
+
+impl<P: Clone> Reactor<P> {
+    /// Whether a message is armed that is due then. One for which there is no room ends the window before it, unless
+    /// it is about to be due.
+    pub(super) fn is_in_window(&mut self, id: MessageId, due: Moment, now: Now) -> bool {
+        if due <= self.intake.near_until(now) {
+            return true;
+        }
+        if due > self.intake.window_until {
+            return false;
+        }
+        let has_room = self.lanes.armed() < self.intake.limits.armed_max;
+        if has_room || self.lanes.get(id).is_some() {
+            return true;
+        }
+        self.intake.shorten(due - INSTANT, now);
+        false
+    }
+
+    /// Disarms what is due after the window: it was armed before that became shorter.
+    pub(super) fn disarm_beyond(&mut self, ids: Vec<(MessageId, Moment)>, now: Now) {
+        for (id, due) in ids {
+            let former = self.lanes.remove(id);
+            self.log_disarmed(id, former, Disarmed::AfterWindow(due), now);
+        }
+    }
+}
