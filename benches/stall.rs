@@ -122,7 +122,7 @@ impl World {
                 self.answer_in(READ, Input::Rows { rows: Some(rows) });
                 Vec::new()
             }
-            Command::Load { until } => {
+            Command::Load { until, most } => {
                 self.sweeps += 1;
                 let mut rows: Vec<_> = self
                     .rows
@@ -139,6 +139,7 @@ impl World {
                     })
                     .collect();
                 rows.sort_unstable_by_key(|row| row.due);
+                rows.truncate(most);
                 // Told last first.
                 let mut parts = vec![Input::LoadEnded { complete: true }];
                 parts.extend(

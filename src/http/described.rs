@@ -33,7 +33,7 @@ macro_rules! routes {
 macro_rules! one {
     ([$($module:ident)*] $handler:ident) => {
         utoipa_axum::paste! {
-            $crate::http::described::route::<$($module::)*[<__path_ $handler>], _, _, _>($($module::)*$handler)
+            $crate::http::described::route::<$($module::)*[<__path_ $handler>], _, _, _>(&$($module::)*$handler)
         }
     };
     ([$($module:ident)*] $next:ident $($rest:ident)+) => {
@@ -44,7 +44,7 @@ macro_rules! one {
 pub(super) use {one, routes};
 
 #[cfg(not(test))]
-pub(super) fn route<Described, H, T, S>(handler: H) -> (String, MethodRouter<S>)
+pub(super) fn route<Described, H, T, S>(handler: &H) -> (String, MethodRouter<S>)
 where
     Described: utoipa::Path,
     H: Handler<T, S>,

@@ -130,7 +130,7 @@ impl<P: Clone> Reactor<P> {
         let lead = self.lead.single();
         let mut next: Option<Moment> = None;
         for (bound, lane) in self.lanes.due.until(Moment::MAX) {
-            if next.is_some_and(|next| next <= bound + (LEAD_MAX - lead)) {
+            if next.is_some_and(|next| next <= bound + LEAD_MAX.saturating_sub(lead)) {
                 break;
             }
             if let Some(at) = self.next_claim_of(lane, lead, now) {

@@ -61,7 +61,7 @@ impl<P: Clone> Reactor<P> {
     /// Why messages are late although nothing fails: claims take longer than they may be made ahead.
     pub fn late_claims(&self) -> Option<String> {
         let takes = self.lead.claims_too_slow()?;
-        let (late, way) = (takes - LEAD_MAX, self.lead.round_trip());
+        let (late, way) = (takes.saturating_sub(LEAD_MAX), self.lead.round_trip());
         Some(format!(
             "messages are late by {} ms and more: most claims take {} ms, {} of them the way to the database and back, and \
              a message is claimed no more than {} ms before it is due; run Punctual nearer to its database",

@@ -49,6 +49,13 @@ enum Channel {
     Loaded,
 }
 
+/// Whether transactions may commit without a notification.
+#[derive(Clone, Copy, Debug)]
+enum Commits {
+    Notified,
+    Unnotified,
+}
+
 /// What is known of the table, and what is being read.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -56,8 +63,7 @@ pub(super) struct Intake {
     channel: Channel,
     /// The time between near sweeps.
     near_sweep: Duration,
-    /// Whether transactions may commit without a notification.
-    unnotified: bool,
+    commits: Commits,
     /// When the latest near sweep began.
     near_began: Uptime,
     /// None begins before this, after one that failed.
@@ -106,7 +112,7 @@ impl Intake {
             limits,
             channel: Channel::Down,
             near_sweep: limits.near_sweep,
-            unnotified: false,
+            commits: Commits::Notified,
             near_began: now.up,
             failed_until: now.up,
             stopped: false,
@@ -174,11 +180,10 @@ impl Intake {
 
     /// Whether transactions may commit without a notification.
     pub(super) fn unnotified(&mut self, unnotified: bool, now: Now) {
-        self.unnotified = unnotified;
-        self.near_sweep = if unnotified {
-            self.limits.unnotified_sweep
+        (self.commits, self.near_sweep) = if unnotified {
+            (Commits::Unnotified, self.limits.unnotified_sweep)
         } else {
-            self.limits.near_sweep
+            (Commits::Notified, self.limits.near_sweep)
         };
         self.next_near = self.next_near.min(now.up + self.near_sweep);
     }
@@ -210,7 +215,7 @@ impl Intake {
 
     /// Whether it matters to the next near sweep when the next message is due.
     pub(super) const fn follows_dues(&self) -> bool {
-        self.unnotified
+        matches!(self.commits, Commits::Unnotified)
     }
 
     /// When the next near sweep is to begin. `first`: when the next message that is known is due, where that matters.

@@ -277,14 +277,14 @@ async fn an_opt_out_from_one_account_of_a_route_holds_for_what_names_no_sender()
     };
     let store = world.store.clone().with_rules(&rules);
     store.keep_settings(&rules).await.unwrap();
-    let (routed, named) = (
+    let (by_list, named) = (
         world.insert(TO, None).await,
         world.insert(TO, Some(FROM)).await,
     );
     let to_another = world.insert(OTHER, None).await;
     let cancelled = store.opt_out("SM78", &["ACME"], TO, REASON).await.unwrap();
     assert_eq!(cancelled, 1, "what waits is cancelled at once");
-    assert_eq!(world.fate(routed).await, format!("cancelled: {REASON}"));
+    assert_eq!(world.fate(by_list).await, format!("cancelled: {REASON}"));
     for id in [named, to_another] {
         assert_eq!(world.fate(id).await, "pending");
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{output, session};
 use crate::config::{self, Changes, Sources};
+use crate::store::migrate::Report;
 use crate::store::{Migrator, PRESETS, Preset};
 
 /// Create or update the tables and triggers in the database; safe to repeat.
@@ -84,6 +85,43 @@ enum Rls {
     Own,
 }
 
+/// What was done, a line for each.
+fn listed(report: &Report, granted: &[String]) -> String {
+    let mut text = String::new();
+    for file in report.applied.iter().chain(&report.triggers) {
+        let _ = writeln!(text, "applied {file}");
+    }
+    for index in &report.indexes {
+        let _ = writeln!(text, "built {index}");
+    }
+    for table in &report.tables {
+        let _ = writeln!(text, "created the table {table}");
+    }
+    for source in &report.sources {
+        let _ = writeln!(text, "follows the source {source}");
+    }
+    for line in &report.app {
+        let _ = writeln!(text, "{line}");
+    }
+    for statement in granted {
+        let _ = writeln!(text, "{statement}");
+    }
+    if let Some(command) = &report.supabase_repair {
+        let _ = writeln!(
+            text,
+            "the Supabase CLI has an earlier numbering on record; before its next `db push` replace the \
+             files in supabase/migrations by those of migrations/, and run:\n  {command}"
+        );
+    }
+    if text.is_empty() {
+        text.push_str("nothing to do: the schema is up to date\n");
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let migrator = Migrator::embedded()
         .following(config::source_tables(sources)?)
@@ -151,37 +189,5 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         });
         return output::print(&format!("{report_json:#}\n"));
     }
-    let mut text = String::new();
-    for file in report.applied.iter().chain(&report.triggers) {
-        let _ = writeln!(text, "applied {file}");
-    }
-    for index in &report.indexes {
-        let _ = writeln!(text, "built {index}");
-    }
-    for table in &report.tables {
-        let _ = writeln!(text, "created the table {table}");
-    }
-    for source in &report.sources {
-        let _ = writeln!(text, "follows the source {source}");
-    }
-    for line in &report.app {
-        let _ = writeln!(text, "{line}");
-    }
-    for statement in granted {
-        let _ = writeln!(text, "{statement}");
-    }
-    if let Some(command) = &report.supabase_repair {
-        let _ = writeln!(
-            text,
-            "the Supabase CLI has an earlier numbering on record; before its next `db push` replace the \
-             files in supabase/migrations by those of migrations/, and run:\n  {command}"
-        );
-    }
-    if text.is_empty() {
-        text.push_str("nothing to do: the schema is up to date\n");
-    }
-    for note in &report.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    output::print(&text)
+    output::print(&listed(&report, &granted))
 }

@@ -27,7 +27,7 @@ fn due(n: u128) -> Duration {
 
 fn each_is_sent_on_time(world: &mut World, all: u128) {
     for n in 0..all {
-        world.run_until(at(due(n) - Duration::from_millis(1)));
+        world.run_until(at(due(n)) - Duration::from_millis(1));
         assert_eq!(world.starts, usize::try_from(n).unwrap(), "early");
         world.run_until(at(due(n)));
         assert_eq!(world.starts, usize::try_from(n).unwrap() + 1, "late");

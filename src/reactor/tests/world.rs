@@ -178,6 +178,32 @@ impl World {
         }
     }
 
+    fn load(&mut self, until: Moment, most: usize) -> Vec<Input<MessageId>> {
+        let due = |r: &&Row| {
+            r.status == Status::Pending
+                && !self.paces.has(r.id)
+                && self.pauses.due(r.id, r.due, &r.lane, self.now.db) <= until
+        };
+        let rows = self.rows.values().filter(due).map(|row| Upcoming {
+            id: row.id,
+            due: self.pauses.due(row.id, row.due, &row.lane, self.now.db),
+            version: 0,
+            attempts: row.attempts,
+            priority: row.priority,
+            lane: row.lane.clone(),
+            written: row.written,
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|row| row.due);
+        rows.truncate(most);
+        self.loaded.push(rows.len());
+        let parts = rows.chunks(10).map(|part| Input::Loaded(part.to_vec()));
+        let mut inputs: Vec<_> = parts.collect();
+        let paces = Input::PacesLoaded(self.paces.load(&self.rows, until));
+        inputs.extend([paces, Input::LoadEnded { complete: true }]);
+        inputs
+    }
+
     pub(super) fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
         match command {
             Command::Read(ids) => {
@@ -190,31 +216,7 @@ impl World {
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
             }
-            Command::Load { until, most } => {
-                let due = |r: &&Row| {
-                    r.status == Status::Pending
-                        && !self.paces.has(r.id)
-                        && self.pauses.due(r.id, r.due, &r.lane, self.now.db) <= until
-                };
-                let rows = self.rows.values().filter(due).map(|row| Upcoming {
-                    id: row.id,
-                    due: self.pauses.due(row.id, row.due, &row.lane, self.now.db),
-                    version: 0,
-                    attempts: row.attempts,
-                    priority: row.priority,
-                    lane: row.lane.clone(),
-                    written: row.written,
-                });
-                let mut rows: Vec<_> = rows.collect();
-                rows.sort_by_key(|row| row.due);
-                rows.truncate(most);
-                self.loaded.push(rows.len());
-                let parts = rows.chunks(10).map(|part| Input::Loaded(part.to_vec()));
-                let mut inputs: Vec<_> = parts.collect();
-                let paces = Input::PacesLoaded(self.paces.load(&self.rows, until));
-                inputs.extend([paces, Input::LoadEnded { complete: true }]);
-                inputs
-            }
+            Command::Load { until, most } => self.load(until, most),
             Command::Claim(asks) if self.claims == Claims::Refused => {
                 self.claims_tried += 1;
                 vec![Input::ClaimRefused(asks)]
