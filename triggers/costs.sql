@@ -88,13 +88,16 @@ $$;
 
 -- What was counted and not sent, and whose price is known now, is noted; a chore corrects the counts (cost_settle.sql):
 -- they are of many messages, and a record of some waits for none of them.
+-- With its owner's rights: whoever records an outcome may, and needs no right on the counts.
 create or replace function punctual.cost_changed() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update punctual.costs c set is_changed = true where c.token = new.token and not c.is_changed;
   return null;
 end
 $$;
+
+revoke execute on function punctual.cost_changed() from PUBLIC;
 
 create or replace trigger punctual_cost_changed
   after update on punctual.attempts for each row

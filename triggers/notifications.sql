@@ -762,7 +762,7 @@ declare
   was_open constant boolean := tg_op = 'UPDATE' and old.status::text in ('pending', 'retrying');
 begin
   -- What a daemon writes follows the delivery, and so does what is written here.
-  if delivery is null or punctual.source_own() is not null
+  if delivery is null or punctual.source_own()::jsonb -> 'buildos_deliveries' ? delivery::text
      or coalesce(current_setting('punctual.job_call', true), '') = new.id::text
      or not exists (select from punctual.sources s where s.name = 'buildos_deliveries')
   then
@@ -855,8 +855,9 @@ begin
   end if;
   if new.status <> written and current_setting('punctual.written_back', true) <> '' then
     own := current_setting('punctual.written_back')::jsonb;
-    if own ->> old.id::text = written then
-      perform set_config('punctual.written_back', (own || jsonb_build_object(old.id, new.status))::text, true);
+    if own -> 'buildos_deliveries' ->> old.id::text = written then
+      own := jsonb_set(own, array['buildos_deliveries', old.id::text], to_jsonb(new.status));
+      perform set_config('punctual.written_back', own::text, true);
     end if;
   end if;
   new.updated_at := clock_timestamp();

@@ -120,7 +120,7 @@ begin
     end loop;
   else
     -- What write_back writes asks nothing of the message that it is from.
-    own := punctual.source_own()::jsonb;
+    own := punctual.source_own()::jsonb -> %2$L;
     for part in
       select array_agg(r.change) as changes
         from (select row(%4$s, %3$s)::punctual.source_change as change, (row_number() over () - 1) / 5000 as nth
@@ -183,7 +183,8 @@ begin
                    else %16$L::jsonb ->> s.status end as word offset 0) o
      where u.key = any (held) and not r.taken and s.status <> 'sending' and (o.word is not null or s.status = 'pending')
   ), own as materialized (
-    select set_config('punctual.written_back', jsonb_object_agg(m.key, m.becomes)::text, true) from m having count(*) > 0
+    select set_config('punctual.written_back', jsonb_build_object(%2$L::text, jsonb_object_agg(m.key, m.becomes))::text, true)
+      from m having count(*) > 0
   ), written as (
     update %3$s t
        set %5$I = m.becomes::%7$s%8$s

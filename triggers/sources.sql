@@ -368,8 +368,8 @@ begin
 end
 $$;
 
--- The keys that this session's write_back is writing, as JSON, each with its word, if it is a daemon's. In a function
--- with its owner's rights current_user is that owner, so the role is that of the session.
+-- The keys that this session's write_back is writing, as JSON: of a source each with its word, if it is a daemon's. In
+-- a function with its owner's rights current_user is that owner, so the role is that of the session.
 create or replace function punctual.source_own() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -467,7 +467,8 @@ begin
                               its_context = pg_exception_context;
       -- Those that were refused before are written alone.
       update punctual.source_writes w
-         set attempts = w.attempts + 1,
+         -- Of those no row is known to be refused.
+         set attempts = w.attempts + case when sqlstate = '55P03' then 0 else 1 end,
              next_attempt_at = clock_timestamp() + least(power(2, least(w.attempts, 11)), 1800) * interval '1 second',
              last_error = punctual.refusal('writing an outcome to ' || src, sqlstate, sqlerrm, its_constraint,
                                            its_table, its_column, its_context)

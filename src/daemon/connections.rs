@@ -21,7 +21,7 @@ use crate::store::{Lineage, Store, Watch};
 const POOL: usize = 4;
 
 /// Where the database is far away, for the claims and records that are on their way to it at once.
-const MORE_IF_FAR: usize = 4;
+const MORE_IF_FAR: usize = 5;
 
 /// For the heartbeat, the clock and the health check only. The second one is opened only if one of them needs a
 /// connection while another one waits for its response.

@@ -7,7 +7,8 @@ use super::{Dispatch, Input};
 use crate::message::Moment;
 
 impl Dispatch {
-    /// Reads the window, at most so many rows of it, part by part. The end is sent on the same channel as the parts, after the last.
+    /// Reads the window, at most so many rows of it, part by part. The end is sent on the same channel as the parts,
+    /// after the last.
     pub async fn load(&self, until: Moment, most: usize, parts: mpsc::Sender<Input>) {
         let pass_on = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();

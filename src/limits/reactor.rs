@@ -26,9 +26,9 @@ pub struct IntakeLimits {
     pub rescan_share: u32,
     /// Messages notified and not read yet. Beyond this a sweep is cheaper than single reads.
     pub notified_max: usize,
-    /// Messages armed at once. A full sweep that finds more ends the window before those it has no room for, and the next one
-    /// follows in half of that time; what is about to be due is armed by near sweeps in any case. Each costs some 120
-    /// bytes.
+    /// Messages armed at once. A full sweep that finds more ends the window before those it has no room for, and the
+    /// next one follows in half of that time; what is about to be due is armed by near sweeps in any case. Each costs
+    /// some 120 bytes.
     pub armed_max: usize,
     /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
@@ -209,7 +209,7 @@ impl Default for IntakeLimits {
             rescan_pause: Duration::from_secs(1),
             rescan_share: 10,
             notified_max: 10_000,
-            armed_max: 200_000,
+            armed_max: 500_000,
             read_batch: 1_000,
             turns_gather: Duration::from_millis(100),
             failed_pause: Duration::from_millis(500),

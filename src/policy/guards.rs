@@ -131,10 +131,9 @@ impl Guards {
         }
         let allowed = self.countries.as_ref()?;
         let allows = |country: &str| allowed.contains(whole(country));
-        // One of no country has a fault of its own.
+        // One of no country, as those of satellites, is in none of them.
         let is_allowed = is_in_any(to, allows)
-            || self.is_by_senders && from.is_some_and(|from| leads_to(from, to))
-            || countries_of(to).is_empty();
+            || self.is_by_senders && from.is_some_and(|from| leads_to(from, to));
         (!is_allowed).then_some(NumberFault::Country)
     }
 
@@ -154,7 +153,10 @@ impl Guards {
             let text = "to_number is refused: it is a premium-rate number (PUNCTUAL_PREMIUM=send sends it all the same)";
             return Some(Reason::new(ReasonKind::Premium, text));
         }
-        let own = countries_of(to).join(" or ");
+        let own = match countries_of(to).join(" or ") {
+            none if none.is_empty() => "no country".to_owned(),
+            own => own,
+        };
         let allowed = self.countries.as_ref().map(list).unwrap_or_default();
         let why = if self.is_by_senders {
             ", where its senders are"

@@ -49,7 +49,6 @@ fn small(seed: u64) -> Limits {
             notified_max: few(),
             read_batch: few(),
             stretch: few(),
-            armed_max: few(),
             ..own.intake
         },
         claims: ClaimLimits {

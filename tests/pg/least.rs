@@ -103,7 +103,7 @@ const BY_FUNCTIONS: &[(&str, &[&str], bool, bool)] = &[
         true,
         false,
     ),
-    ("punctual.costs", &["is_changed"], true, false),
+    ("punctual.costs", &[], true, false),
     ("punctual.outbox", &[], true, false),
     ("punctual.notes", &[], true, false),
     (

@@ -514,7 +514,7 @@ async fn an_internal_error_and_a_lock_fail_the_statement_and_a_setting_gives_no_
     )
     .await;
     let app = crate::harness::session(&dsn_as(&world.db, "source_app").await).await;
-    run(&app, "set punctual.writer = 'on'; set punctual.written_back = '{\"1\": \"stopped\"}'; set punctual.from_source = 'on'").await;
+    run(&app, "set punctual.writer = 'on'; set punctual.written_back = '{\"rem\": {\"1\": \"stopped\"}}'; set punctual.from_source = 'on'").await;
     let store = store(&world);
     let (late, _) = world.claimed(&store).await;
     refused(

@@ -198,13 +198,13 @@ async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
     };
     let poll = async {
         begun.notified().await;
-        let (sender, mut told) = mpsc::channel(8);
+        let (sender, mut notices) = mpsc::channel(8);
         let polling = tokio::spawn(poll(store.clone(), sender, limits));
         // Many times as long as an answer may take.
         tokio::time::sleep(Duration::from_millis(400)).await;
-        assert!(told.try_recv().is_err(), "it is not given up");
+        assert!(notices.try_recv().is_err(), "it is not given up");
         go_on.notify_one();
-        let first = told.recv().await;
+        let first = notices.recv().await;
         assert!(
             matches!(first, Some(Heard::Up { unnotified: true })),
             "{first:?}"

@@ -55,6 +55,9 @@ impl<P: Clone> Reactor<P> {
         }
         let batch = intake.limits.read_batch;
         let mut ids = Vec::with_capacity(intake.notified.len().min(batch));
+        // First and half of it, so that they wait for no long row of notifications.
+        let is_free = |id: &MessageId| !self.busy.contains_key(id);
+        let passed = intake.turns.take(batch.div_ceil(2), now, is_free, &mut ids);
         while ids.len() < batch {
             let Some(id) = intake.notified.pop_first() else {
                 break;
@@ -65,8 +68,6 @@ impl<P: Clone> Reactor<P> {
                 None => ids.push(id),
             }
         }
-        let is_free = |id: &MessageId| !self.busy.contains_key(id);
-        let passed = intake.turns.take(batch - ids.len(), is_free, &mut ids);
         if ids.is_empty() {
             return;
         }
@@ -96,7 +97,12 @@ impl<P: Clone> Reactor<P> {
         let Some(rows) = rows else {
             self.intake.read_after = now.up + self.intake.limits.failed_pause;
             // They were noted before: a read that fails is no reason to read everything.
-            self.intake.notified.extend(reading.ids);
+            for id in reading.ids {
+                let is_passed = reading.passed.contains(&id);
+                if !is_passed || !self.intake.turns.note(id, true, now) {
+                    self.intake.notified.insert(id);
+                }
+            }
             return;
         };
         for (id, state) in rows {

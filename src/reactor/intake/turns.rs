@@ -28,7 +28,7 @@ impl Turns {
     }
 
     /// Notes one, if there is room.
-    fn note(&mut self, id: MessageId, takes_over: bool, now: Now) -> bool {
+    pub(super) fn note(&mut self, id: MessageId, takes_over: bool, now: Now) -> bool {
         if self.waiting.len() >= self.limits.notified_max {
             return false;
         }
@@ -48,14 +48,17 @@ impl Turns {
         self.next().is_some_and(|at| at <= now.up)
     }
 
-    /// Adds up to `most` of them to those that are read now. Returns what is taken over if it is pending.
+    /// Adds up to `most` of them to those that are read now, if it is time. Returns what is taken over if it is
+    /// pending.
     pub(super) fn take(
         &mut self,
         most: usize,
+        now: Now,
         is_free: impl Fn(&MessageId) -> bool,
         ids: &mut Vec<MessageId>,
     ) -> BTreeSet<MessageId> {
         let mut passed = BTreeSet::new();
+        let most = if self.are_ripe(now) { most } else { 0 };
         for _ in 0..most {
             let Some((id, takes_over)) = self.waiting.pop_first() else {
                 break;

@@ -1,6 +1,7 @@
 //! How far the agenda reaches: less far than the horizon, where more is due by then than may be armed.
 //!
-//! What is beyond it is found in time by near sweeps, which have no such limit: what is about to be due has to be armed.
+//! What is beyond it is found in time by near sweeps, which have no such limit: what is about to be due has to be
+//! armed.
 
 use std::time::Duration;
 
