@@ -77,7 +77,7 @@ fn list(all: &BTreeSet<String>) -> String {
 /// Which recipients no text goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guards {
-    /// The countries that texts go to, with their [`PARTS`]; `None`: every one.
+    /// The countries that texts go to, with their `PARTS`; `None`: every one.
     pub countries: Option<BTreeSet<String>>,
     /// Whether these are those of the senders: then a text also goes to the country of its own, and one from a sender
     /// without a country to any.
