@@ -358,11 +358,7 @@ begin
              limit named + 1) t;
     if n > 0 and may_notify!() then
       notice := case when n > named then 'rescan' else 'ids ' || ids end;
-      if is_fed!() then
-        perform pg_logical_emit_message(true, 'punctual', notice);
-      else
-        perform pg_notify('punctual', notice);
-      end if;
+      say_notice!();
     end if;
   end if;
   perform set_config('search_path', path, true);
@@ -513,11 +509,7 @@ begin
   end if;
   if n > 0 and may_notify!() then
     notice := case when n > named then 'rescan' else 'ids ' || ids end;
-    if is_fed!() then
-      perform pg_logical_emit_message(true, 'punctual', notice);
-    else
-      perform pg_notify('punctual', notice);
-    end if;
+    say_notice!();
   end if;
   return null;
 end

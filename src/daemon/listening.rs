@@ -38,7 +38,10 @@ pub(super) fn spawn_listener(
         let visible = listen::when_visible(written, store.clone(), heard.clone(), limits);
         tasks.spawn("feed's transactions", visible);
     }
-    let listener = listen::listen(dsn, store, heard, limits, Way::Notices);
+    let way = Way::Notices {
+        beside_feed: limits.is_fed,
+    };
+    let listener = listen::listen(dsn, store, heard, limits, way);
     tasks.spawn("listener", listener);
 }
 

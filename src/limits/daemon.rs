@@ -76,6 +76,9 @@ pub struct ChannelLimits {
     pub proof_every: Duration,
     /// How long a nonce may take. After that the channel counts as deaf.
     pub proof_within: Duration,
+    /// How often it is verified while a change feed is there that should have ended, and what is written for it has to
+    /// be swept for.
+    pub deafened_every: Duration,
     /// Between attempts to connect. One a second is a negligible load.
     pub reconnect: Backoff,
     /// How often sweeps look for changes that nothing notifies of; `None`: there is a channel.
@@ -224,6 +227,7 @@ impl Default for ChannelLimits {
         Self {
             proof_every: seconds(5),
             proof_within: seconds(3),
+            deafened_every: seconds(1),
             reconnect: Backoff::new(milliseconds(100), seconds(1)),
             poll_every: None,
             is_fed: false,

@@ -3,6 +3,7 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::WAITED_FOR;
 use crate::store::feed::FeedCondition;
 use crate::store::{ConnectError, Dsn, DsnError, StoreError};
 
@@ -30,10 +31,7 @@ pub enum Unfed {
     )]
     Publication,
     /// The app's commits would wait for the daemon.
-    #[error(
-        "synchronous_standby_names has a daemon's connection too, so every commit would wait for a daemon: name the \
-         standbys one by one, and not this application_name; or set PUNCTUAL_CHANGES=notify"
-    )]
+    #[error("{}", WAITED_FOR)]
     Standby,
     /// Not a role that may replicate.
     #[error(

@@ -27,6 +27,7 @@ pub use notification::Notification;
 pub use poll::{Unpolled, check_polled, poll};
 pub use proof::{Unproven, prove};
 pub use visible::when_visible;
+use way::Missed;
 pub use way::Way;
 
 /// The channel, as the triggers name it.
@@ -41,6 +42,9 @@ pub enum Heard {
         /// polled.
         unnotified: bool,
     },
+    /// Whether a change feed is there that this instance does not hear and that should have ended: as long as it is,
+    /// what is committed is written for it, and not notified.
+    Deafened(bool),
     /// Where changes are polled: the database answers. What else is notified elsewhere may have changed.
     Polled,
     /// The channel is closed, or deaf.
@@ -67,6 +71,10 @@ pub enum Heard {
 /// The reason when a nonce did not arrive.
 const DEAF: &str = "notifications do not arrive: a pooler in transaction mode, or a dead connection \
      (use a direct or session-mode connection, on Supabase port 5432, or set PUNCTUAL_CHANGES=poll)";
+
+/// Why there may be no feed where commits would wait for it.
+const WAITED_FOR: &str = "synchronous_standby_names has a daemon's connection too, so every commit would wait for a \
+     daemon: name the standbys one by one, and not this application_name; or set PUNCTUAL_CHANGES=notify";
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +103,8 @@ enum Lost {
         "another instance needs notifications (PUNCTUAL_CHANGES=notify, or an earlier version)"
     )]
     Others,
+    #[error("{}", WAITED_FOR)]
+    Standby,
     #[error("internal error: no receiver for notifications")]
     Unheard,
 }
@@ -128,7 +138,7 @@ pub async fn listen(
             return;
         }
         let pause = match lost {
-            Lost::Others => limits.proof_every,
+            Lost::Others | Lost::Standby => limits.proof_every,
             _ => limits.reconnect.spread(failures, Uuid::new_v4()),
         };
         tokio::select! {
@@ -155,22 +165,30 @@ async fn session(
         Err(lost) => return lost,
     };
     let mut messages = std::pin::pin!(poll_fn(move |cx| connection.poll_message(cx)));
-    // The connection only moves while its messages are polled.
-    let mut subscribe = std::pin::pin!(way.subscribe(&client, limits));
-    loop {
-        tokio::select! {
-            done = &mut subscribe => match done {
-                Ok(()) => break,
-                Err(lost) => return lost,
-            },
-            message = messages.next() => if let Some(lost) = pass_on(message, None, heard, way).await.err() {
-                return lost;
-            },
-        }
+    let subscribed = way.subscribe(&client, limits);
+    match meanwhile(subscribed, &mut messages, heard, way).await {
+        Ok(Ok(())) => {}
+        Ok(Err(lost)) | Err(lost) => return lost,
     }
     match prove_for_ever(&mut messages, store, heard, was_up, limits, way).await {
         Err(lost) => lost,
         Ok(never) => match never {},
+    }
+}
+
+/// Waits for this. The connection only moves while its messages are polled, and what it brings does not wait.
+async fn meanwhile<T>(
+    done: impl Future<Output = T>,
+    messages: &mut (impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Unpin),
+    heard: &mpsc::Sender<Heard>,
+    way: &Way,
+) -> Result<T, Lost> {
+    let mut done = std::pin::pin!(done);
+    loop {
+        tokio::select! {
+            done = &mut done => return Ok(done),
+            message = messages.next() => pass_on(message, None, heard, way).await?,
+        };
     }
 }
 
@@ -182,39 +200,33 @@ async fn prove_for_ever(
     limits: &ChannelLimits,
     way: &Way,
 ) -> Result<std::convert::Infallible, Lost> {
+    let mut missed = Missed::default();
     loop {
-        way.is_free(store).await?;
-        let nonce = Uuid::new_v4();
-        let payload = Notification::nonce(nonce);
-        // It is a commit, which waits for a slow disk like any other: it may take as long as the server
-        // is observed to work on it.
-        let notify = store.within_at_work(limits.proof_within, PATIENCE, way.send(store, &payload));
-        let mut notify = std::pin::pin!(notify);
-        let mut too_late = std::pin::pin!(sleep(limits.proof_within));
-        let mut notified = false;
-        let mut proven = false;
-        while !(proven && notified) {
-            tokio::select! {
-                done = &mut notify, if !notified => {
-                    match done {
-                        Ok(()) => {}
-                        // Either connection may be the silent one.
-                        Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(way.deaf()),
-                        Err(other) => return Err(Lost::Notify(other)),
-                    }
-                    notified = true;
-                    too_late.set(sleep(limits.proof_within));
-                }
-                message = messages.next() => proven |= pass_on(message, Some(nonce), heard, way).await?,
-                () = &mut too_late, if notified => return Err(way.deaf()),
-            }
+        let before = missed;
+        missed = meanwhile(way.look(store), messages, heard, way).await??;
+        // Also that there is none any more: there may have been one before this connection.
+        if missed.fed || before.fed || !*was_up {
+            let deafened = Heard::Deafened(missed.fed);
+            heard.send(deafened).await.map_err(|_| Lost::Unheard)?;
+        }
+        // Commits may wait for whatever is in the way now.
+        tokio::select! {
+            proven = prove_once(messages, store, heard, limits, way) => proven?,
+            lost = way.hindered(store, limits) => return Err(lost),
         }
         if !*was_up {
             *was_up = true;
-            let up = way.up(store).await?;
-            heard.send(up).await.map_err(|_| Lost::Unheard)?;
+            heard
+                .send(way.up(missed))
+                .await
+                .map_err(|_| Lost::Unheard)?;
         }
-        let mut pause = std::pin::pin!(sleep(limits.proof_every));
+        let every = if missed.fed {
+            limits.deafened_every
+        } else {
+            limits.proof_every
+        };
+        let mut pause = std::pin::pin!(sleep(every));
         let mut distrusted = std::pin::pin!(store.distrusted());
         let mut changed = std::pin::pin!(way.changed());
         loop {
@@ -229,6 +241,42 @@ async fn prove_for_ever(
             }
         }
     }
+}
+
+/// Has a nonce notified, and waits for it.
+async fn prove_once(
+    messages: &mut (impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Unpin),
+    store: &Store,
+    heard: &mpsc::Sender<Heard>,
+    limits: &ChannelLimits,
+    way: &Way,
+) -> Result<(), Lost> {
+    let nonce = Uuid::new_v4();
+    let payload = Notification::nonce(nonce);
+    // It is a commit, which waits for a slow disk like any other: it may take as long as the server
+    // is observed to work on it.
+    let notify = store.within_at_work(limits.proof_within, PATIENCE, way.send(store, &payload));
+    let mut notify = std::pin::pin!(notify);
+    let mut too_late = std::pin::pin!(sleep(limits.proof_within));
+    let mut notified = false;
+    let mut proven = false;
+    while !(proven && notified) {
+        tokio::select! {
+            done = &mut notify, if !notified => {
+                match done {
+                    Ok(()) => {}
+                    // Either connection may be the silent one.
+                    Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(way.deaf()),
+                    Err(other) => return Err(Lost::Notify(other)),
+                }
+                notified = true;
+                too_late.set(sleep(limits.proof_within));
+            }
+            message = messages.next() => proven |= pass_on(message, Some(nonce), heard, way).await?,
+            () = &mut too_late, if notified => return Err(way.deaf()),
+        }
+    }
+    Ok(())
 }
 
 /// Passes on a message of the connection. Returns whether it was the nonce.
@@ -259,3 +307,6 @@ async fn pass_on(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

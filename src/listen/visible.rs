@@ -5,7 +5,7 @@
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::Heard;
+use super::{Heard, Notification};
 use crate::limits::daemon::ChannelLimits;
 use crate::store::Store;
 
@@ -19,26 +19,19 @@ pub async fn when_visible(
     let mut waiting = Vec::new();
     let mut tries = 0_u32;
     loop {
-        let mut next = if waiting.is_empty() {
+        let first = if waiting.is_empty() {
             let Some(first) = written.recv().await else {
                 return;
             };
             Some(first)
         } else {
-            written.try_recv().ok()
+            None
         };
         // All that are there are asked about at once.
-        while let Some(one) = next {
-            match one {
-                Heard::Written(by, notification) => waiting.push((by, notification)),
-                other => {
-                    if heard.send(other).await.is_err() {
-                        return;
-                    }
-                }
+        for other in gather(&mut waiting, first, &mut written, limits.written_max) {
+            if heard.send(other).await.is_err() {
+                return;
             }
-            let has_room = waiting.len() < limits.written_max;
-            next = has_room.then(|| written.try_recv().ok()).flatten();
         }
         if waiting.is_empty() {
             continue;
@@ -67,5 +60,59 @@ pub async fn when_visible(
         if !waiting.is_empty() {
             sleep(limits.visible.pause(tries)).await;
         }
+    }
+}
+
+/// Adds to what waits as much of what has come as there is room for: the rest stays where it is. Returns what need not
+/// wait.
+fn gather(
+    waiting: &mut Vec<(u32, Notification)>,
+    first: Option<Heard>,
+    written: &mut mpsc::Receiver<Heard>,
+    most: usize,
+) -> Vec<Heard> {
+    let mut others = Vec::new();
+    let mut next = first;
+    loop {
+        match next.take() {
+            Some(Heard::Written(by, notification)) => waiting.push((by, notification)),
+            other => others.extend(other),
+        }
+        if waiting.len() + others.len() >= most {
+            return others;
+        }
+        match written.try_recv() {
+            Ok(one) => next = Some(one),
+            Err(_) => return others,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_waits_than_there_is_room_for() {
+        const MOST: usize = 4;
+        let (tx, mut written) = mpsc::channel(16);
+        let one = |by| Heard::Written(by, Notification::Rescan);
+        for by in 1..=10 {
+            tx.try_send(one(by)).unwrap();
+        }
+        let mut waiting = Vec::new();
+        // Nobody sees any of them yet, however often that is asked.
+        for _ in 0..5 {
+            let others = gather(&mut waiting, None, &mut written, MOST);
+            assert!(others.is_empty());
+            assert_eq!((waiting.len(), written.len()), (MOST, 10 - MOST));
+        }
+        // What has come first goes first.
+        waiting.clear();
+        tx.try_send(Heard::Fed).unwrap();
+        let others = gather(&mut waiting, Some(one(0)), &mut written, 16);
+        let by: Vec<_> = waiting.iter().map(|(by, _)| *by).collect();
+        assert_eq!(by, [0, 5, 6, 7, 8, 9, 10]);
+        assert!(matches!(others[..], [Heard::Fed]), "{others:?}");
     }
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
 use super::{CHANNEL, Heard, Lost, Notification};
 use crate::limits::daemon::ChannelLimits;
-use crate::store::{Connection, Dsn, Store, StoreError, feed};
+use crate::store::{Connection, Dsn, FeedHindrance, Store, StoreError, feed};
 
 /// By which way hints come.
 #[derive(Clone, Debug)]
 pub enum Way {
     /// LISTEN.
-    Notices,
+    Notices {
+        /// Whether this instance has a change feed too, which hears what is not notified because there is one.
+        beside_feed: bool,
+    },
     /// A replication slot.
     Feed {
         /// An instance that has been silent for this long is dead.
@@ -25,10 +28,19 @@ pub enum Way {
     },
 }
 
+/// What does not come by a way although it is up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missed {
+    /// What transactions commit that were prepared.
+    prepared: bool,
+    /// What is written for a change feed of another instance, which should have ended.
+    pub(super) fed: bool,
+}
+
 impl Way {
     pub(super) async fn connect(&self, dsn: &Dsn) -> Result<(Client, Connection), Lost> {
         let connected = match self {
-            Self::Notices => dsn.connect_to_primary().await,
+            Self::Notices { .. } => dsn.connect_to_primary().await,
             Self::Feed { .. } => {
                 let dsn = dsn.clone().fed().map_err(Lost::Address)?;
                 dsn.connect_to_primary().await
@@ -44,7 +56,7 @@ impl Way {
         limits: &ChannelLimits,
     ) -> Result<(), Lost> {
         match self {
-            Self::Notices => {
+            Self::Notices { .. } => {
                 let listen = format!("listen {CHANNEL}");
                 let listening = timeout(limits.proof_within, client.batch_execute(&listen)).await;
                 listening.map_err(|_| Lost::Deaf)?.map_err(Lost::Listen)
@@ -55,7 +67,7 @@ impl Way {
 
     pub(super) async fn send(&self, store: &Store, payload: &str) -> Result<(), StoreError> {
         match self {
-            Self::Notices => store.notify(payload).await,
+            Self::Notices { .. } => store.notify(payload).await,
             Self::Feed { .. } => store.emit(payload).await,
         }
     }
@@ -63,8 +75,23 @@ impl Way {
     /// Why a nonce does not arrive.
     pub(super) const fn deaf(&self) -> Lost {
         match self {
-            Self::Notices => Lost::Deaf,
+            Self::Notices { .. } => Lost::Deaf,
             Self::Feed { .. } => Lost::Behind,
+        }
+    }
+
+    /// Nobody is in the way, and what does not come by it.
+    pub(super) async fn look(&self, store: &Store) -> Result<Missed, Lost> {
+        match self {
+            Self::Notices { beside_feed } => {
+                let unnotified = store.bounded(store.unnotified()).await;
+                let unnotified = unnotified.map_err(Lost::Notify)?;
+                Ok(Missed {
+                    prepared: unnotified.prepares,
+                    fed: unnotified.is_fed && !beside_feed,
+                })
+            }
+            Self::Feed { .. } => self.is_free(store).await.map(|()| Missed::default()),
         }
     }
 
@@ -73,26 +100,37 @@ impl Way {
         let Self::Feed { silence, .. } = self else {
             return Ok(());
         };
-        match store.bounded(store.notices_needed(*silence)).await {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(Lost::Others),
+        match store.bounded(store.feed_hindrance(*silence)).await {
+            Ok(None) => Ok(()),
+            Ok(Some(FeedHindrance::Notices)) => Err(Lost::Others),
+            Ok(Some(FeedHindrance::Standby)) => Err(Lost::Standby),
             Err(error) => Err(Lost::Notify(error)),
         }
     }
 
-    pub(super) async fn up(&self, store: &Store) -> Result<Heard, Lost> {
-        if let Self::Feed { .. } = self {
-            return Ok(Heard::Fed);
+    /// Until something is in the way.
+    pub(super) async fn hindered(&self, store: &Store, limits: &ChannelLimits) -> Lost {
+        loop {
+            sleep(limits.proof_every).await;
+            if let Err(lost) = self.is_free(store).await {
+                return lost;
+            }
         }
-        let prepares = store.bounded(store.prepares_transactions()).await;
-        let unnotified = prepares.map_err(Lost::Notify)?;
-        Ok(Heard::Up { unnotified })
+    }
+
+    pub(super) const fn up(&self, missed: Missed) -> Heard {
+        match self {
+            Self::Notices { .. } => Heard::Up {
+                unnotified: missed.prepared,
+            },
+            Self::Feed { .. } => Heard::Fed,
+        }
     }
 
     pub(super) fn down(&self, lost: &Lost) -> Heard {
         let reason = lost.to_string();
         match self {
-            Self::Notices => Heard::Down {
+            Self::Notices { .. } => Heard::Down {
                 reason,
                 connected: matches!(lost, Lost::Listen(_) | Lost::Deaf),
             },
@@ -103,7 +141,7 @@ impl Way {
     /// Until it may be otherwise who needs what.
     pub(super) async fn changed(&self) {
         match self {
-            Self::Notices => std::future::pending().await,
+            Self::Notices { .. } => std::future::pending().await,
             Self::Feed { others, .. } => others.notified().await,
         }
     }
@@ -111,7 +149,7 @@ impl Way {
     /// What one process has said, or one transaction has written.
     pub(super) const fn heard(&self, from: i32, notification: Notification) -> Heard {
         match self {
-            Self::Notices => Heard::Notification(notification),
+            Self::Notices { .. } => Heard::Notification(notification),
             Self::Feed { .. } => Heard::Written(from.cast_unsigned(), notification),
         }
     }

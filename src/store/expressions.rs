@@ -43,6 +43,7 @@ mod catalog;
 mod changes;
 mod claim;
 mod fault;
+mod feed;
 mod indexes;
 mod lists;
 mod media;
@@ -175,10 +176,6 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             put(b"queue_has_room", b"", out);
             out.byte(b')');
         }
-        // Whether a change feed of this database is there (`session/feed.rs`): what is written to the log arrives, and
-        // nothing has to be notified. Every transaction that finds a slot which is ready is decoded by it. Any role may
-        // read this; with another `wal_level` it costs nothing.
-        b"is_fed" => out.row(catalog::IS_FED, b""),
         // Whether the trigger `e.name` is for a column that this table does not have.
         b"is_without_column" => out.row(catalog::IS_WITHOUT_COLUMN, alias),
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
@@ -189,9 +186,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // Every index of the app's tables, as rows for `values`: table, name, a column that it is
         // for (null: whatever the table has), and the rest of its definition.
         b"indexes" => indexes::put(out),
-        // Of claims and paces, changes, the app's interface, operators: the files of these names.
+        // Of claims and paces, changes, the app's interface, operators, change feeds: the files of these names.
         _ if claim::put(name, alias, out) || changes::put(name, alias, out) => {}
         _ if api::put(name, alias, out) || operator::put(name, alias, out) => {}
+        _ if feed::put(name, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }

@@ -46,7 +46,9 @@ pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
-pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt};
+pub use ledger::instances::{
+    FeedHindrance, InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt,
+};
 pub use ledger::{consents, days::Days};
 pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, segments, story};
 pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};

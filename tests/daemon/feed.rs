@@ -31,7 +31,11 @@ struct Fed {
 impl Fed {
     /// With the schema, and a role that may not replicate yet.
     async fn new() -> Self {
-        let settings = [("wal_level", "logical"), ("synchronous_commit", "on")];
+        let settings = [
+            ("wal_level", "logical"),
+            ("synchronous_commit", "on"),
+            ("max_replication_slots", "2"),
+        ];
         let options = Options {
             fsync: false,
             settings: settings.map(|(k, v)| (k.into(), v.into())).to_vec(),
@@ -76,6 +80,20 @@ impl Fed {
         self.app.batch_execute(sql).await.unwrap();
     }
 
+    /// The same settings, for a daemon that needs notifications.
+    async fn notified(&self) -> Daemon {
+        let mut env = self.env.clone();
+        set(&mut env, "PUNCTUAL_CHANGES", "notify");
+        let mut daemon = Daemon::start(&env);
+        daemon.ready().await;
+        daemon
+    }
+
+    async fn server_is_set(&self, to: &str) {
+        self.run(&format!("alter system {to}")).await;
+        self.run("select pg_reload_conf()").await;
+    }
+
     async fn becomes_slots(&self, many: i64) {
         let sql = "select count(*) from pg_replication_slots where slot_name ^@ 'punctual_feed_'";
         until(&format!("{many} slots"), async || {
@@ -105,14 +123,11 @@ const SOON: Duration = Duration::from_secs(2);
 /// A commit that waits for a standby is in the log, and its row is seen later.
 async fn commits_that_wait(fed: &Fed) {
     let waits = session(&fed.place).await;
-    let standbys = async |set: &str| {
-        fed.run(&format!("alter system {set}")).await;
-        fed.run("select pg_reload_conf()").await;
-    };
     let waiting = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into scheduled%'";
     let mut took = Vec::new();
     while took.len() < 3 {
-        standbys("set synchronous_standby_names = 'nobody'").await;
+        fed.server_is_set("set synchronous_standby_names = 'nobody'")
+            .await;
         let (body, is_done, has_waited) = (Uuid::new_v4(), Cell::new(false), Cell::new(false));
         let commit = async {
             let id = insert(&waits, &body.to_string(), 0).await;
@@ -128,7 +143,7 @@ async fn commits_that_wait(fed: &Fed) {
             .await;
             // By then the daemon has heard of it.
             fed.run("select pg_sleep(0.1)").await;
-            standbys("reset synchronous_standby_names").await;
+            fed.server_is_set("reset synchronous_standby_names").await;
         };
         let (id, ()) = tokio::join!(commit, release);
         let seen = Instant::now();
@@ -140,6 +155,74 @@ async fn commits_that_wait(fed: &Fed) {
     println!("figure: sent after its row was seen, which was later than its notice: {took:.1?}");
     took.sort_unstable();
     assert!(took[1] < SOON, "{took:?}");
+}
+
+/// The server would wait for the transaction, and keep what it waits with.
+async fn killed_before_it_has_a_slot(fed: &Fed) {
+    let open = session(&fed.place).await;
+    let begin = "begin; select pg_current_xact_id()";
+    open.batch_execute(begin).await.unwrap();
+    let mut late = Daemon::start(&fed.env);
+    let waiting = async || {
+        let sql = "select count(*) from pg_stat_activity where backend_type = 'walsender' and wait_event_type = 'Lock'";
+        fed.app.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    until("a walsender waits for the transaction", async || {
+        (waiting().await == 1).then_some(())
+    })
+    .await;
+    late.signal(Signal::KILL);
+    late.ended().await;
+    until("it waits for nobody any more", async || {
+        (waiting().await == 0).then_some(())
+    })
+    .await;
+    open.batch_execute("rollback").await.unwrap();
+    fed.becomes_slots(1).await;
+}
+
+/// The server is set so that commits wait for whoever replicates.
+async fn commits_that_would_wait_for_it(fed: &Fed, one: &Daemon) {
+    let local = session(&fed.place).await;
+    let wakes = "set synchronous_commit = local; notify punctual, 'members'";
+    fed.server_is_set("set synchronous_standby_names = '*'")
+        .await;
+    until("it gives its slot up", async || {
+        local.batch_execute(wakes).await.unwrap();
+        let ready = one.get("/readyz").await?.1;
+        ready.contains("every commit would wait").then_some(())
+    })
+    .await;
+    fed.becomes_slots(0).await;
+    fed.server_is_set("reset synchronous_standby_names").await;
+    until("it has one again", async || {
+        local.batch_execute(wakes).await.unwrap();
+        one.get("/readyz").await?.1.contains(FED).then_some(())
+    })
+    .await;
+}
+
+/// What is written for its slot reaches nobody, so one that needs notifications looks for changes every second.
+async fn one_that_hangs(fed: &Fed, one: &Daemon) {
+    const DEAFENED: &str = "the change feed of another instance is there";
+    let (_listens, heard) = spy(&fed.place).await;
+    let notified = || std::mem::take(&mut *heard.lock().unwrap()).len();
+    one.signal(Signal::STOP);
+    let another = fed.notified().await;
+    becomes(&another, DEAFENED).await;
+    fed.arrives("beside one that hangs", 0).await;
+    assert_eq!(notified(), 0);
+    one.signal(Signal::CONT);
+    fed.becomes_slots(0).await;
+    until("it hears what is notified", async || {
+        let ready = another.get("/readyz").await?.1;
+        (!ready.contains(DEAFENED)).then_some(())
+    })
+    .await;
+    fed.arrives("notified again", 0).await;
+    until("it was notified", async || (notified() > 0).then_some(())).await;
+    another.stop().await;
+    becomes(one, FED).await;
 }
 
 /// What is notified about rows from now on.
@@ -205,10 +288,7 @@ async fn changes_come_by_the_log_and_by_notifications_whenever_there_is_no_slot(
     assert!(shown.contains("1 slot, for which"), "{shown}");
 
     // One that needs notifications gets them; the feed comes back when it is gone.
-    let mut another = fed.env.clone();
-    set(&mut another, "PUNCTUAL_CHANGES", "notify");
-    let mut another = Daemon::start(&another);
-    another.ready().await;
+    let another = fed.notified().await;
     becomes(&one, "another instance needs notifications").await;
     fed.becomes_slots(0).await;
     fed.arrives("notified", 200).await;
@@ -220,10 +300,13 @@ async fn changes_come_by_the_log_and_by_notifications_whenever_there_is_no_slot(
     let mut two = fed.daemon().await;
     becomes(&two, FED).await;
     fed.becomes_slots(2).await;
+    let (_, shown, _) = called(&["doctor"], &fed.env).await;
+    assert!(shown.contains("there is room for no more"), "{shown}");
     fed.arrives("two", 200).await;
     two.signal(Signal::KILL);
     two.ended().await;
     fed.becomes_slots(1).await;
+    killed_before_it_has_a_slot(&fed).await;
     let end = "select pg_terminate_backend(active_pid) from pg_replication_slots";
     fed.run(end).await;
     let mut ids = vec![insert(&fed.app, "at once", 0).await];
@@ -246,6 +329,8 @@ async fn changes_come_by_the_log_and_by_notifications_whenever_there_is_no_slot(
         arrived_once(&fed.app, &fed.phone, id).await;
     }
     commits_that_wait(&fed).await;
+    commits_that_would_wait_for_it(&fed, &one).await;
+    one_that_hangs(&fed, &one).await;
     one.stop().await;
     fed.becomes_slots(0).await;
 }

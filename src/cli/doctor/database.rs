@@ -125,15 +125,20 @@ async fn change_feed(dsn: &Dsn) -> Finding {
         // It says what to do.
         Err(e) => return failed(WHAT, &e),
     };
-    let slots = counted(
-        usize::try_from(condition.slots).unwrap_or(usize::MAX),
-        "slot",
-        "slots",
-    );
+    let slots = usize::try_from(condition.slots).unwrap_or(usize::MAX);
+    let slots = counted(slots, "slot", "slots");
     let found = format!(
         "{slots}, for which {} MiB of the log are kept",
         condition.kept >> 20
     );
+    if condition.free == 0 {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            format!("{found}; there is room for no more"),
+            "raise max_replication_slots and max_wal_senders: beside another's slot a daemon without one hears nothing",
+        );
+    }
     if condition.kept > KEPT_MAX {
         return Finding::not(
             Level::Warn,

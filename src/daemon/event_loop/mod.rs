@@ -277,6 +277,7 @@ impl EventLoop {
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
             }
+            Heard::Deafened(is_deafened) => return self.deafened(is_deafened, now),
             Heard::Fed => return self.fed(None, now),
             Heard::Unfed { reason } => return self.fed(Some(reason), now),
             Heard::Polled => {

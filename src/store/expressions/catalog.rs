@@ -30,10 +30,3 @@ pub(super) const DAEMON_ROLES: &str =
                           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                          where n.nspname = 'punctual' and c.relname = 'attempts'
                            and has_table_privilege(r.oid, c.oid, 'INSERT')))";
-
-/// Whether a change feed of this database is there.
-pub(super) const IS_FED: &str = "(case when current_setting('wal_level') = 'logical' then exists (
-         select from pg_get_replication_slots() s
-          where s.slot_name ^@ 'punctual_feed_' and s.active and s.confirmed_flush_lsn is not null
-            and s.datoid = (select d.oid from pg_database d where d.datname = current_database()))
-         else false end)";

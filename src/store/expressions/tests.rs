@@ -49,6 +49,15 @@ fn the_lists_of_statuses_and_outcomes_come_from_their_tables() {
 }
 
 #[test]
+fn one_expression_chooses_between_notifications_and_feeds() {
+    let triggers = include_str!("../../../triggers/scheduled_messages.sql");
+    assert_eq!(triggers.matches("say_notice!();").count(), 2);
+    for own in ["is_fed!(", "pg_logical_emit_message"] {
+        assert!(!triggers.contains(own), "{own}");
+    }
+}
+
+#[test]
 fn a_row_without_a_channel_is_a_text() {
     let text = format!("'{}') end)", Channel::Sms.as_str());
     assert!(channel!().ends_with(&text), "{}", channel!());

@@ -23,7 +23,7 @@ static STOP: &Sql = sql!("sql/instance_stop.sql");
 static JOURNAL: &Sql = sql!("sql/instance_journal.sql");
 static PUBLISH: &Sql = sql!("sql/instance_publish.sql");
 static MEMBERS: &Sql = sql!("sql/members.sql");
-static NOTICES_NEEDED: &Sql = sql!("sql/notices_needed.sql");
+static FEED_HINDRANCE: &Sql = sql!("sql/feed_hindrance.sql");
 static ORPHANED_CLAIMS: &Sql = sql!("sql/orphaned_claims.sql");
 static REAP: &Sql = sql!("sql/reap.sql");
 static TIMES_AHEAD: &Sql = sql!("sql/times_ahead.sql");
@@ -65,6 +65,15 @@ impl TimesAhead {
     }
 }
 
+/// Why an instance has no change feed now, though there could be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedHindrance {
+    /// Another instance that runs has nothing but notifications.
+    Notices,
+    /// The app's commits would wait for the daemon.
+    Standby,
+}
+
 /// Instances that one statement reads: more than anyone runs.
 pub(in crate::store) const INSTANCES_MAX: i64 = 64;
 
@@ -84,17 +93,24 @@ impl Store {
         Ok(())
     }
 
-    /// Whether another instance that runs has nothing but notifications. One that has been silent for so long is dead.
-    pub async fn notices_needed(&self, silence: Duration) -> Result<bool, StoreError> {
-        const STEP: &str = "reading whether others need notifications";
+    /// What is in the way of a change feed of this instance. One that has been silent for so long is dead.
+    pub async fn feed_hindrance(
+        &self,
+        silence: Duration,
+    ) -> Result<Option<FeedHindrance>, StoreError> {
+        const STEP: &str = "reading what is in the way of a change feed";
         let client = self.client().await?;
-        let needed = prepared(&client, NOTICES_NEEDED, STEP).await?;
+        let hindrance = prepared(&client, FEED_HINDRANCE, STEP).await?;
         let row = client
-            .query_one(&needed, &[&self.instance.0, &millis(silence)])
+            .query_one(&hindrance, &[&self.instance.0, &millis(silence)])
             .await
             .map_err(StoreError::at(STEP))?;
-        row.try_get("is_needed")
-            .map_err(StoreError::unreadable(STEP))
+        let is = |what| row.try_get(what).map_err(StoreError::unreadable(STEP));
+        Ok(if is("is_waited_for")? {
+            Some(FeedHindrance::Standby)
+        } else {
+            is("is_needed")?.then_some(FeedHindrance::Notices)
+        })
     }
 
     /// Writes a heartbeat. A database that lacks this instance or its latest commits refuses it: it has another

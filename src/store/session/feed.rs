@@ -24,6 +24,7 @@ mod tests;
 static EMIT: &Sql = sql!("sql/feed_emit.sql");
 static UNSEEN: &Sql = sql!("sql/feed_unseen.sql");
 static CONDITION: &Sql = sql!("sql/feed_condition.sql");
+static SESSION: &Sql = sql!("sql/feed_session.sql");
 
 /// The publication that `pgoutput` wants to be given, of no table. `migrate` makes it.
 pub const PUBLICATION: &str = "punctual_feed";
@@ -51,6 +52,8 @@ pub struct FeedCondition {
     pub is_waited_for: bool,
     /// Slots of daemons that run, in all databases.
     pub slots: u64,
+    /// How many more there may be: each needs a slot and a WAL sender.
+    pub free: u64,
     /// How much of the log is kept for the one that is behind most, in bytes.
     pub kept: u64,
 }
@@ -67,6 +70,9 @@ impl FeedCondition {
                 is_published: row.try_get("is_published")?,
                 is_waited_for: row.try_get("is_waited_for")?,
                 slots: row.try_get("slots").map(i64::unsigned_abs)?,
+                free: row
+                    .try_get("free")
+                    .map(|free: i64| free.max(0).unsigned_abs())?,
                 kept: row.try_get("kept").map(i64::unsigned_abs)?,
             })
         };
@@ -109,6 +115,8 @@ impl Store {
 /// transactions that find the slot arrives. The server makes it when all transactions that have written something and
 /// are open have ended, which may take as long as they do.
 pub async fn begin(client: &Client) -> Result<(), tokio_postgres::Error> {
+    // Not every server has this setting. If it is the connection that fails, the next statement says so.
+    let _ = client.batch_execute(SESSION.text()).await;
     // Triggers find it by how its name begins (`is_fed!()`).
     let slot = format!("{PUBLICATION}_{}", Uuid::new_v4().simple());
     let make =

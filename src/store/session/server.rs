@@ -1,4 +1,4 @@
-//! What the server says of itself: its clock, whether it can prepare transactions, and how transactions begin.
+//! What the server says of itself: its clock, what commits need not notify, and how transactions begin.
 
 use tokio_postgres::Client;
 
@@ -7,7 +7,7 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static NOW: &Sql = sql!("sql/now.sql");
-static PREPARES: &Sql = sql!("sql/prepares.sql");
+static UNNOTIFIED: &Sql = sql!("sql/unnotified.sql");
 static DEFAULTS: &Sql = sql!("sql/session_defaults.sql");
 
 /// How transactions of a role begin.
@@ -35,6 +35,15 @@ impl SessionDefaults {
     }
 }
 
+/// What commits need not notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unnotified {
+    /// Transactions can be prepared, and cannot notify then.
+    pub prepares: bool,
+    /// There is a change feed, to which triggers write in place of notifying.
+    pub is_fed: bool,
+}
+
 impl Store {
     /// How transactions begin, in one of the sessions.
     pub async fn session_defaults(&self) -> Result<SessionDefaults, StoreError> {
@@ -56,13 +65,18 @@ impl Store {
             .0)
     }
 
-    /// Whether transactions can be prepared, which cannot notify.
-    pub async fn prepares_transactions(&self) -> Result<bool, StoreError> {
-        const STEP: &str = "reading whether transactions can be prepared";
+    /// What commits need not notify.
+    pub async fn unnotified(&self) -> Result<Unnotified, StoreError> {
+        const STEP: &str = "reading what is not notified";
         let client = self.client().await?;
-        let row = client.query_one(PREPARES.text(), &[]).await;
+        let row = client.query_one(UNNOTIFIED.text(), &[]).await;
         let row = row.map_err(StoreError::at(STEP))?;
-        row.try_get("prepares")
-            .map_err(StoreError::unreadable(STEP))
+        let read = || {
+            Ok(Unnotified {
+                prepares: row.try_get("prepares")?,
+                is_fed: row.try_get("is_fed")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
     }
 }

@@ -615,7 +615,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
     case(
-        "ledger/notices_needed",
+        "ledger/feed_hindrance",
         1,
         10,
         "plans.id('instance', 2), 20000",
