@@ -50,6 +50,9 @@ mod media;
 mod operator;
 mod pace;
 mod rights;
+mod text;
+
+use text::Text;
 
 /// Of each account but the default one, the sender of its rows that name none. By the key: without an index this
 /// would be the costliest part of a statement.
@@ -192,96 +195,6 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         _ if feed::put(name, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
-}
-
-/// A text that is assembled at compile time. With no capacity it only counts.
-struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Text<N> {
-    const fn byte(&mut self, byte: u8) {
-        if N > 0 {
-            self.bytes[self.len] = byte;
-        }
-        self.len += 1;
-    }
-
-    /// `$` is replaced by the alias and its dot, or by nothing where there is no alias.
-    const fn row(&mut self, expression: &str, alias: &[u8]) {
-        let mut rest = expression.as_bytes();
-        while let [byte, after @ ..] = rest {
-            rest = after;
-            if *byte != b'$' {
-                self.byte(*byte);
-            } else if !alias.is_empty() {
-                self.bytes(alias);
-                self.byte(b'.');
-            }
-        }
-    }
-
-    /// A whole number that is not negative.
-    const fn number(&mut self, n: i32) {
-        if n >= 10 {
-            self.number(n / 10);
-        }
-        self.byte(b"0123456789"[(n % 10).unsigned_abs() as usize]);
-    }
-
-    /// A literal of a list.
-    const fn quoted(&mut self, word: &str, follows: bool) {
-        self.row(if follows { ", '" } else { "'" }, b"");
-        self.row(word, b"");
-        self.byte(b'\'');
-    }
-
-    const fn bytes(&mut self, mut bytes: &[u8]) {
-        while let [byte, after @ ..] = bytes {
-            self.byte(*byte);
-            bytes = after;
-        }
-    }
-
-    const fn of(sql: &str) -> Self {
-        let mut out = Self {
-            bytes: [0; N],
-            len: 0,
-        };
-        out.append(sql);
-        out
-    }
-
-    /// A text with its expressions substituted.
-    const fn append(&mut self, sql: &str) {
-        let mut rest = sql.as_bytes();
-        while let [first, others @ ..] = rest {
-            let (name, after) = rest.split_at(word_len(rest));
-            if name.is_empty() {
-                self.byte(*first);
-                rest = others;
-            } else if let [b'!', b'(', inside @ ..] = after {
-                let (alias, after) = inside.split_at(word_len(inside));
-                put(name, alias, self);
-                let [b')', after @ ..] = after else {
-                    panic!("an expression takes the alias of a row, or nothing");
-                };
-                rest = after;
-            } else {
-                self.bytes(name);
-                rest = after;
-            }
-        }
-    }
-}
-
-const fn word_len(text: &[u8]) -> usize {
-    let mut len = 0;
-    while len < text.len() && (text[len].is_ascii_alphanumeric() || text[len] == b'_') {
-        len += 1;
-    }
-    len
 }
 
 /// The text between two marks.
