@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::message::{Claim, LaneKey, Moment};
 use crate::schedule::queue::{Queue, Queued, Turn};
@@ -92,7 +91,8 @@ pub struct Room {
 }
 
 /// What will happen, by what is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Forecast {
     /// What happens first.
     #[serde(flatten)]
@@ -108,8 +108,8 @@ pub struct Forecast {
 }
 
 /// One thing that happens to a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = ForecastStep)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ForecastStep))]
 pub struct Step {
     /// What it is.
     pub outcome: Outcome,
@@ -126,8 +126,8 @@ pub struct Step {
 }
 
 /// What happens to a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[schema(as = ForecastOutcome)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ForecastOutcome))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is sent.

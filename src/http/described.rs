@@ -1,76 +1,96 @@
-//! Routes from the descriptions of their handlers (`#[utoipa::path]`): each is served at the path, and by the method,
-//! that its description has.
+//! Routes, each with its path and methods, and in the tests with the descriptions of its handlers
+//! (`#[cfg_attr(test, utoipa::path(…))]`), which have the same path and methods.
 //!
-//! Only the tests put the descriptions together, to the document that the program has as a file (`openapi.rs`). What
-//! makes them is a good part of a program that contains it.
+//! Only the tests put the descriptions together, to the document that the program has as a file (`openapi.rs`). The
+//! program is built without what makes them.
 
-#[cfg(not(test))]
-use axum::handler::Handler;
-#[cfg(not(test))]
-use axum::routing::MethodRouter;
-#[cfg(not(test))]
-use utoipa::openapi::path::{Operation, Paths};
-#[cfg(not(test))]
-use utoipa_axum::PathItemExt as _;
-#[cfg(not(test))]
-use utoipa_axum::router::UtoipaMethodRouter;
 #[cfg(test)]
-pub(super) use utoipa_axum::routes;
-
-/// As `utoipa_axum::routes`, without what describes them.
+pub(super) use documented::{Described, Routes, agreeing, routes};
 #[cfg(not(test))]
-macro_rules! routes {
-    ($first:ident $(:: $rest:ident)* $(, $($more:ident)::+)*) => {
-        $crate::http::described::together([
-            $crate::http::described::one!([] $first $($rest)*),
-            $($crate::http::described::one!([] $($more)+)),*
-        ])
-    };
-}
-
-/// One of them, by the name of its handler.
-#[cfg(not(test))]
-macro_rules! one {
-    ([$($module:ident)*] $handler:ident) => {
-        utoipa_axum::paste! {
-            $crate::http::described::route::<$($module::)*[<__path_ $handler>], _, _, _>(&$($module::)*$handler)
-        }
-    };
-    ([$($module:ident)*] $next:ident $($rest:ident)+) => {
-        $crate::http::described::one!([$($module)* $next] $($rest)+)
-    };
-}
-#[cfg(not(test))]
-pub(super) use {one, routes};
+pub(super) use served::{Described, Routes, routes};
 
 #[cfg(not(test))]
-pub(super) fn route<Described, H, T, S>(handler: &H) -> (String, MethodRouter<S>)
-where
-    Described: utoipa::Path,
-    H: Handler<T, S>,
-    T: 'static,
-    S: Clone + Send + Sync + 'static,
-{
-    let methods = Described::methods();
-    let served = methods.iter().fold(MethodRouter::new(), |served, method| {
-        served.on(method.to_method_filter(), handler.clone())
-    });
-    (Described::path(), served)
-}
+mod served {
+    pub(in crate::http) use axum::Router as Routes;
+    use axum::routing::MethodRouter;
 
-/// Those of one path.
-#[cfg(not(test))]
-pub(super) fn together<S, const N: usize>(
-    routes: [(String, MethodRouter<S>); N],
-) -> UtoipaMethodRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let mut paths = Paths::new();
-    let mut served = MethodRouter::new();
-    for (path, methods) in routes {
-        paths.add_path_operation(path, Vec::new(), Operation::new());
-        served = served.merge(methods);
+    /// A path, and for each method its handler.
+    macro_rules! routes {
+        ($path:literal, $method:ident $handler:path $(, $other:ident $by:path)*) => {
+            ($path, ::axum::routing::$method($handler)$(.$other($by))*)
+        };
     }
-    (Vec::new(), paths, served)
+    pub(in crate::http) use routes;
+
+    /// What routes with descriptions have, for those without.
+    pub(in crate::http) trait Described<S> {
+        /// Serves one path more.
+        fn routes(self, one: (&'static str, MethodRouter<S>)) -> Self;
+
+        /// All of them, to be served.
+        fn served(self) -> Self;
+    }
+
+    impl<S: Clone + Send + Sync + 'static> Described<S> for Routes<S> {
+        fn routes(self, (path, methods): (&'static str, MethodRouter<S>)) -> Self {
+            self.route(path, methods)
+        }
+
+        fn served(self) -> Self {
+            self
+        }
+    }
+}
+
+#[cfg(test)]
+mod documented {
+    use axum::Router;
+    use serde_json::Value;
+    pub(in crate::http) use utoipa_axum::router::OpenApiRouter as Routes;
+    use utoipa_axum::router::UtoipaMethodRouter;
+
+    /// The same, with what the handlers say of themselves.
+    macro_rules! routes {
+        ($path:literal, $($method:ident $first:ident $(:: $rest:ident)*),+) => {
+            $crate::http::described::agreeing(
+                $path,
+                &[$(stringify!($method)),+],
+                ::utoipa_axum::routes!($($first $(:: $rest)*),+),
+            )
+        };
+    }
+    pub(in crate::http) use routes;
+
+    /// Checks that they say the same path and the same methods.
+    pub(in crate::http) fn agreeing<S>(
+        path: &str,
+        methods: &[&str],
+        described: UtoipaMethodRouter<S>,
+    ) -> UtoipaMethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let paths = serde_json::to_value(&described.1).unwrap();
+        let of_paths = paths.as_object().unwrap();
+        assert_eq!(of_paths.keys().collect::<Vec<_>>(), [path], "{methods:?}");
+        let said = of_paths.values().filter_map(Value::as_object).flatten();
+        let mut said: Vec<_> = said.map(|(method, _)| method.as_str()).collect();
+        let mut methods = methods.to_vec();
+        said.sort_unstable();
+        methods.sort_unstable();
+        assert_eq!(said, methods, "{path}");
+        described
+    }
+
+    /// For routes with descriptions.
+    pub(in crate::http) trait Described<S> {
+        /// All of them, without what describes them.
+        fn served(self) -> Router<S>;
+    }
+
+    impl<S: Clone + Send + Sync + 'static> Described<S> for Routes<S> {
+        fn served(self) -> Router<S> {
+            self.split_for_parts().0
+        }
+    }
 }

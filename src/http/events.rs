@@ -15,9 +15,9 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use utoipa::ToSchema;
 
 use super::api::{Pairs, Parameters, Refusal, flag};
+#[cfg(test)]
 use super::openapi::Guarded;
 use super::status::Status;
 use super::{HttpState, Question, text};
@@ -37,8 +37,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) const TIMERS: usize = 16;
 
 /// The content of an event `state`.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = State)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = State))]
 pub(super) struct Now<'a> {
     /// From the reactor.
     #[serde(flatten)]
@@ -71,7 +71,7 @@ pub(super) struct Now<'a> {
 /// `EventElsewhere`, with its `instance`. They are sent in bursts, at most ten a second; what a burst leaves out is
 /// counted in an event `more`, which contains a More. With `state=1` an event `state` contains a State once a second. A
 /// comment every 15 s where nothing happens.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/events",
     operation_id = "events",
@@ -83,7 +83,7 @@ pub(super) struct Now<'a> {
         Guarded,
         (status = 503, description = "Too many streams are open.", body = String, headers(("retry-after"))),
     )
-)]
+))]
 pub(super) async fn events(State(state): State<HttpState>, pairs: Pairs) -> Response {
     let Ok(with_state) = with_state(pairs) else {
         return text(

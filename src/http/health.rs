@@ -11,14 +11,14 @@ use crate::reactor::report::Readiness;
 /// Whether the process runs
 ///
 /// Also without the database: a supervisor that restarts on this must not restart because Postgres is not available.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/healthz",
     operation_id = "health",
     responses(
         (status = 200, description = "It runs.", body = String),
     )
-)]
+))]
 pub(super) async fn live() -> Response {
     text(StatusCode::OK, "ok")
 }
@@ -27,7 +27,7 @@ pub(super) async fn live() -> Response {
 ///
 /// Messages in quarantine are no reason, but the response mentions them. What may name a trigger, a policy or a path is
 /// shown to those who are admitted to the other routes; the others see of which kind it is.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/readyz",
     operation_id = "ready",
@@ -35,7 +35,7 @@ pub(super) async fn live() -> Response {
         (status = 200, description = "They will; further lines are remarks.", body = String),
         (status = 503, description = "They will not; each line is a reason.", body = String),
     )
-)]
+))]
 pub(super) async fn ready(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,

@@ -6,12 +6,15 @@ use axum::response::Response;
 use super::HttpState;
 use super::api::{Pairs, Refusal, json, no_parameters, work};
 use super::jobs::Kind;
+#[cfg(test)]
 use super::openapi::{Guarded, NoDatabase, NotRead};
 use crate::limits::daemon::HeartbeatLimits;
-use crate::store::{InstancesSeen, Store};
+#[cfg(test)]
+use crate::store::InstancesSeen;
+use crate::store::Store;
 
 /// The instances that run beside the database
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/instances",
     operation_id = "instances",
@@ -22,7 +25,7 @@ use crate::store::{InstancesSeen, Store};
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(super) async fn instances(
     State(state): State<HttpState>,
     pairs: Pairs,

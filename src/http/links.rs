@@ -14,9 +14,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use url::Url;
-use utoipa_axum::router::OpenApiRouter;
 
-use super::described::routes;
+use super::described::{Described, Routes, routes};
 use super::limiter::place;
 use super::serve::Peer;
 use super::{AGAIN, text};
@@ -56,15 +55,14 @@ impl Links {
 
 pub(super) fn routes(links: Links) -> Router {
     // The document describes it (`openapi.rs`) even where it is not served.
-    let (router, _) = OpenApiRouter::new()
-        .routes(routes!(follow))
+    Routes::new()
+        .routes(routes!("/l/{code}", get follow))
         .with_state(links)
-        .split_for_parts();
-    router
+        .served()
 }
 
 /// Leads to the destination of a tracking link
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/l/{code}",
     operation_id = "followLink",
@@ -79,7 +77,7 @@ pub(super) fn routes(links: Links) -> Router {
         (status = 503, description = "The database does not respond. The request may be repeated.", body = String,
          headers(("retry-after")))
     )
-)]
+))]
 pub(super) async fn follow(
     State(links): State<Links>,
     Extension(peer): Extension<Peer>,

@@ -7,10 +7,10 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::access::the_only;
 use super::limiter::Answer;
+#[cfg(test)]
 use super::openapi::{Busy, Foreign};
 use super::page::{HEADERS, view};
 use super::serve::Peer;
@@ -22,7 +22,8 @@ use crate::clock;
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 
 /// The fields of the form.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct Given {
     /// A token, as `punctual token` prints it.
     #[serde(default)]
@@ -30,7 +31,7 @@ pub(super) struct Given {
 }
 
 /// The login form; with a token, the login
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/login",
     operation_id = "loginForm",
@@ -42,7 +43,7 @@ pub(super) struct Given {
         (status = 429, description = "Wrong token, and too many wrong ones from this address. The right one is still accepted.", body = String, content_type = "text/html", headers(("retry-after"))),
         Busy,
     )
-)]
+))]
 pub(super) async fn form(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,
@@ -64,7 +65,7 @@ pub(super) async fn form(
 }
 
 /// Logs in with the token
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/login",
     operation_id = "login",
@@ -78,7 +79,7 @@ pub(super) async fn form(
         Foreign,
         Busy,
     )
-)]
+))]
 pub(super) async fn login(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,
@@ -119,7 +120,7 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
 }
 
 /// Deletes the session cookie
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/logout",
     operation_id = "logout",
@@ -128,7 +129,7 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
         Foreign,
         Busy,
     )
-)]
+))]
 pub(super) async fn logout(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     if !is_from_here(&headers) {
         return foreign();

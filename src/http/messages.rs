@@ -6,16 +6,21 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::api::{self, Body, Pairs, Refusal};
+#[cfg(test)]
+use super::api::Body;
+use super::api::{self, Pairs, Refusal};
 use super::jobs::Kind;
+#[cfg(test)]
 use super::openapi::{Guarded, NoAnswer};
 use super::{HttpState, Question, text};
 use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
-use crate::store::story::{Story, StoryHold};
+#[cfg(test)]
+use crate::store::story::Story;
+use crate::store::story::StoryHold;
 
 /// The history of one message, as `punctual why` shows it
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/messages/{id}",
     operation_id = "message",
@@ -28,7 +33,7 @@ use crate::store::story::{Story, StoryHold};
         Guarded,
         NoAnswer,
     )
-)]
+))]
 pub(super) async fn message(
     State(state): State<HttpState>,
     Path(id): Path<String>,
@@ -45,7 +50,7 @@ pub(super) async fn message(
 }
 
 /// The history of the one message that matches: by its id or the beginning of it, its recipient, or the provider's id
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/messages/{id}",
     operation_id = "named_message",
@@ -59,7 +64,7 @@ pub(super) async fn message(
         Guarded,
         (status = 503, description = "The database is not available.", content((Body<'static> = "application/json"), (String = "text/plain")), headers(("retry-after"))),
     )
-)]
+))]
 pub(super) async fn named(
     State(state): State<HttpState>,
     Path(name): Path<String>,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+#[cfg(test)]
 use super::openapi::{Busy, Guarded};
 use super::{HttpState, Question};
 use crate::metrics::text;
@@ -11,7 +12,7 @@ use crate::metrics::text;
 /// Metrics, in Prometheus's text format
 ///
 /// If the reactor does not respond, they are the counters: they do not change, and `punctual_ready` is missing.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
@@ -21,7 +22,7 @@ use crate::metrics::text;
         Guarded,
         Busy,
     )
-)]
+))]
 pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     let overview = state.ask(|reply| Question::Overview { timers: 0, reply });
     let overview = overview.await.ok();

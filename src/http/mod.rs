@@ -40,7 +40,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::forecast::Surroundings;
 use crate::limits::HttpLimits;
@@ -50,7 +49,7 @@ use crate::receipt::CallbackHandler;
 use crate::store::forecast::Assumed;
 use crate::store::{Store, TrackingLinks};
 
-use described::routes;
+use described::{Described, Routes, routes};
 use jobs::Jobs;
 use limiter::Limiter;
 
@@ -227,8 +226,8 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
     };
     let limits = state.limits;
     let public = public::routes(state.callbacks.clone(), state.links.clone(), &limits);
-    let (router, _) = inside(state).split_for_parts();
-    let router = router
+    let router = inside(state)
+        .served()
         .layer(Extension(openapi::document()))
         .merge(public)
         .fallback(not_found);
@@ -236,58 +235,58 @@ fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
 }
 
 /// All but those that are for everybody.
-fn inside(state: HttpState) -> OpenApiRouter {
-    let acts = OpenApiRouter::new()
-        .routes(routes!(api::acts::routes::cancel_all))
-        .routes(routes!(api::acts::routes::reschedule_all))
-        .routes(routes!(api::acts::routes::retry_all))
-        .routes(routes!(api::acts::routes::resolve_all))
-        .routes(routes!(api::acts::routes::cancel))
-        .routes(routes!(api::acts::routes::reschedule))
-        .routes(routes!(api::acts::routes::retry))
-        .routes(routes!(api::acts::routes::resolve))
-        .routes(routes!(api::pauses::pause))
-        .routes(routes!(api::pauses::resume))
-        .routes(routes!(api::campaigns::acts::approve))
-        .routes(routes!(api::campaigns::acts::reject))
-        .routes(routes!(api::campaigns::acts::cancel))
+fn inside(state: HttpState) -> Routes {
+    let acts = Routes::new()
+        .routes(routes!("/api/messages/cancel", post api::acts::routes::cancel_all))
+        .routes(routes!("/api/messages/reschedule", post api::acts::routes::reschedule_all))
+        .routes(routes!("/api/messages/retry", post api::acts::routes::retry_all))
+        .routes(routes!("/api/messages/resolve", post api::acts::routes::resolve_all))
+        .routes(routes!("/api/messages/{id}/cancel", post api::acts::routes::cancel))
+        .routes(routes!("/api/messages/{id}/reschedule", post api::acts::routes::reschedule))
+        .routes(routes!("/api/messages/{id}/retry", post api::acts::routes::retry))
+        .routes(routes!("/api/messages/{id}/resolve", post api::acts::routes::resolve))
+        .routes(routes!("/api/pause", post api::pauses::pause))
+        .routes(routes!("/api/resume", post api::pauses::resume))
+        .routes(routes!("/api/campaigns/{campaign}/approve", post api::campaigns::acts::approve))
+        .routes(routes!("/api/campaigns/{campaign}/reject", post api::campaigns::acts::reject))
+        .routes(routes!("/api/campaigns/{campaign}/cancel", post api::campaigns::acts::cancel))
         .route_layer(from_fn(access::without_body))
-        .routes(routes!(api::campaigns::acts::edit))
+        .routes(routes!("/api/campaigns/{campaign}/messages/{position}/edit", post api::campaigns::acts::edit))
         .route_layer(from_fn(access::acts));
-    let debug = OpenApiRouter::new()
-        .routes(routes!(timers::timers))
-        .routes(routes!(events::events))
-        .routes(routes!(messages::message))
+    let debug = Routes::new()
+        .routes(routes!("/timers", get timers::timers))
+        .routes(routes!("/events", get events::events))
+        .routes(routes!("/messages/{id}", get messages::message))
         .fallback(not_found)
         .layer(map_response(again))
         .layer(from_fn_with_state(state.clone(), access::debug));
-    let pages = OpenApiRouter::new()
-        .routes(routes!(page::page))
-        .routes(routes!(page::message))
-        .routes(routes!(page::campaigns::all))
-        .routes(routes!(page::campaigns::one))
-        .routes(routes!(instances::instances))
-        .routes(routes!(api::list::list))
-        .routes(routes!(messages::named))
-        .routes(routes!(api::pauses::list))
-        .routes(routes!(api::list::stats))
-        .routes(routes!(api::campaigns::list))
-        .routes(routes!(api::campaigns::campaign))
-        .routes(routes!(api::campaigns::messages))
-        .routes(routes!(api::campaigns::decisions))
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(openapi::openapi))
+    let pages = Routes::new()
+        .routes(routes!("/", get page::page))
+        .routes(routes!("/messages/{id}", get page::message))
+        .routes(routes!("/campaigns", get page::campaigns::all))
+        .routes(routes!("/campaigns/{id}", get page::campaigns::one))
+        .routes(routes!("/api/instances", get instances::instances))
+        .routes(routes!("/api/messages", get api::list::list))
+        .routes(routes!("/api/messages/{id}", get messages::named))
+        .routes(routes!("/api/pauses", get api::pauses::list))
+        .routes(routes!("/api/stats", get api::list::stats))
+        .routes(routes!("/api/campaigns", get api::campaigns::list))
+        .routes(routes!("/api/campaigns/{campaign}", get api::campaigns::campaign))
+        .routes(routes!("/api/campaigns/{campaign}/messages", get api::campaigns::messages))
+        .routes(routes!("/api/campaigns/{campaign}/decisions", get api::campaigns::decisions))
+        .routes(routes!("/metrics", get metrics::metrics))
+        .routes(routes!("/openapi.json", get openapi::openapi))
         .route_layer(map_response(again))
         .merge(acts)
         .route_layer(from_fn_with_state(state.clone(), access::debug));
-    OpenApiRouter::new()
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
+    Routes::new()
+        .routes(routes!("/healthz", get health::live))
+        .routes(routes!("/readyz", get health::ready))
         .nest("/debug", debug)
         .merge(pages)
-        .routes(routes!(login::form, login::login))
-        .routes(routes!(login::logout))
-        .routes(routes!(page::asset))
+        .routes(routes!("/login", get login::form, post login::login))
+        .routes(routes!("/logout", post login::logout))
+        .routes(routes!("/assets/{name}", get page::asset))
         .with_state(state)
 }
 

@@ -5,14 +5,19 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use utoipa::{IntoParams, IntoResponses};
-use uuid::Uuid;
 
-use super::api;
 use crate::version::VERSION;
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod written;
+
+#[cfg(test)]
+pub(super) use answers::{
+    Busy, FilterParameters, Foreign, Guarded, NoAnswer, NoCampaign, NoDatabase, NotAll, NotDecided,
+    NotDone, NotOne, NotRead, NotResumed, NotShown,
+};
 
 /// As the tests have written it.
 const WRITTEN: &str = include_str!("openapi/openapi.json");
@@ -31,13 +36,13 @@ pub(super) fn document() -> Document {
 }
 
 /// This document
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/openapi.json",
     operation_id = "openapi",
     security(("bearer" = []), ("session" = [])),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object), Guarded, Busy)
-)]
+))]
 pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
     let head = [
         (header::CONTENT_TYPE, "application/json"),
@@ -45,157 +50,4 @@ pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) 
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (head, document).into_response()
-}
-
-/// Which messages are meant; all of them together.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "they are parsed by their names (`Filter::set`)")]
-pub(super) struct FilterParameters {
-    /// In this status; several separated by commas.
-    status: Option<String>,
-    /// Due at this time or later (RFC 3339).
-    #[param(format = DateTime)]
-    from: Option<String>,
-    /// Due before this time.
-    #[param(format = DateTime)]
-    to: Option<String>,
-    /// The beginning of an id, a recipient, or the provider's id.
-    q: Option<String>,
-    /// Of this user.
-    user: Option<Uuid>,
-    /// Of this campaign.
-    campaign: Option<Uuid>,
-    /// Made from this template.
-    template: Option<Uuid>,
-    /// Not sent for this reason; `none`: without one.
-    reason: Option<String>,
-}
-
-/// Answers of routes that need a token.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made in `access`")]
-pub(super) enum Guarded {
-    /// The token is missing or wrong.
-    #[response(status = 401, headers(("www-authenticate")))]
-    Unauthorized(String),
-    /// Wrong token, and too many wrong ones from this address. The right one is still accepted.
-    #[response(status = 429, headers(("retry-after")))]
-    TooMany(String),
-}
-
-/// Too many requests at the moment.
-#[derive(IntoResponses)]
-#[response(status = 503, headers(("retry-after")))]
-#[expect(dead_code, reason = "it is made in `places`")]
-pub(super) struct Busy(String);
-
-/// The daemon is starting or stopping, or does not respond in time.
-#[derive(IntoResponses)]
-#[response(status = 503, headers(("retry-after")))]
-#[expect(dead_code, reason = "it is made from a missing reply")]
-pub(super) struct NoAnswer(String);
-
-/// The form was sent by a page of another site.
-#[derive(IntoResponses)]
-#[response(status = 403)]
-#[expect(dead_code, reason = "it is made in `login`")]
-pub(super) struct Foreign(String);
-
-/// The daemon has no database.
-#[derive(IntoResponses)]
-#[response(status = 404)]
-#[expect(dead_code, reason = "it is made from `Refusal`")]
-pub(super) struct NoDatabase(api::Body<'static>);
-
-/// Answers of routes that read messages.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotRead {
-    /// The parameters cannot be used.
-    #[response(status = 400)]
-    Query(api::Body<'static>),
-    /// The database is not available, or too busy. The request may be repeated.
-    #[response(status = 503, headers(("retry-after")))]
-    Unavailable(api::Body<'static>),
-}
-
-/// Answers of every act.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotDone {
-    /// It has not ended yet, and goes on.
-    #[response(status = 202)]
-    GoesOn(api::Running),
-    /// The parameters cannot be used.
-    #[response(status = 400)]
-    Query(api::Body<'static>),
-    /// The token is to read only; or the request has a cookie, and is not from the page.
-    #[response(status = 403)]
-    ReadOnly(api::Body<'static>),
-    /// The database is not available, or busy with other acts. With `retry-after` nothing was changed.
-    #[response(status = 503)]
-    Unavailable(api::Body<'static>),
-}
-
-/// Answers of acts on one message.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotOne {
-    /// No message matches, or the daemon has no database.
-    #[response(status = 404)]
-    Missing(api::Body<'static>),
-    /// It cannot be done now: why, in a sentence. With `candidates`, several messages match.
-    #[response(status = 409)]
-    CannotBeDone(api::Body<'static>),
-}
-
-/// Answers of acts on the messages of a filter.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotAll {
-    /// The daemon has no database.
-    #[response(status = 404)]
-    NoDatabase(api::Body<'static>),
-    /// `messages` are meant now, and another number was confirmed: nothing was changed.
-    #[response(status = 409)]
-    Count(api::Body<'static>),
-}
-
-/// Answers of a resume.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotResumed {
-    /// The daemon has no database.
-    #[response(status = 404)]
-    NoDatabase(api::Body<'static>),
-    /// It is not paused. With `messages`: that many have expired meanwhile and would be cancelled, and fewer were
-    /// confirmed.
-    #[response(status = 409)]
-    CannotBeDone(api::Body<'static>),
-}
-
-/// Texts and numbers are for whoever may decide about them.
-#[derive(IntoResponses)]
-#[response(status = 403)]
-#[expect(dead_code, reason = "it is made from `Refusal`")]
-pub(super) struct NotShown(api::Body<'static>);
-
-/// There is no such campaign, or the daemon has no database.
-#[derive(IntoResponses)]
-#[response(status = 404)]
-#[expect(dead_code, reason = "it is made from `Refusal`")]
-pub(super) struct NoCampaign(api::Body<'static>);
-
-/// Answers of acts on a campaign.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "they are made from `Refusal`")]
-pub(super) enum NotDecided {
-    /// There is no such campaign, or it has no such message; or the daemon has no database.
-    #[response(status = 404)]
-    Missing(api::Body<'static>),
-    /// It cannot be done now: why, in a sentence. With `messages`: so many are meant now, and another number was
-    /// confirmed.
-    #[response(status = 409)]
-    CannotBeDone(api::Body<'static>),
 }

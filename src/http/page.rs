@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::access::Caller;
 use super::events::TIMERS;
+#[cfg(test)]
 use super::openapi::{Busy, Guarded, NoAnswer};
 use super::status::Status;
 use super::{HttpState, Question, text};
@@ -56,7 +57,7 @@ const MARK: &str = include_str!("page/mark.svg");
 /// A file of the page
 ///
 /// Without a token, because they contain no data and the login needs them too.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/assets/{name}",
     operation_id = "asset",
@@ -66,7 +67,7 @@ const MARK: &str = include_str!("page/mark.svg");
         (status = 404, description = "No such file.", body = String),
         Busy,
     )
-)]
+))]
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let script = SCRIPTS.iter().find(|(own, _)| *own == name);
     let (kind, bytes) = match (name.as_str(), script) {
@@ -87,7 +88,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
 }
 
 /// The live page
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/",
     operation_id = "page",
@@ -98,7 +99,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
         Guarded,
         NoAnswer,
     )
-)]
+))]
 pub(super) async fn page(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -123,7 +124,7 @@ pub(super) async fn page(
 }
 
 /// The page of one message
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/messages/{id}",
     operation_id = "messagePage",
@@ -136,7 +137,7 @@ pub(super) async fn page(
         Guarded,
         Busy,
     )
-)]
+))]
 pub(super) async fn message(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,

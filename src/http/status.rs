@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::forecast::Surroundings;
 use crate::message::Moment;
@@ -13,7 +12,8 @@ use crate::reactor::report::{BreakerReport, LaneReport, Overview, PauseReport};
 const NAMED: usize = 3;
 
 /// The sentence at the top of the live page, and its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct Status {
     /// How much is sent.
     pub(super) is: Sending,
@@ -22,7 +22,8 @@ pub(super) struct Status {
 }
 
 /// How much is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Sending {
     /// Everything.

@@ -8,10 +8,13 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+#[cfg(test)]
 use super::openapi::{Guarded, NoAnswer};
 use super::{HttpState, Question, text};
 use crate::message::{MessageId, Moment};
-use crate::reactor::report::{TimersQuery, TimersReport};
+use crate::reactor::report::TimersQuery;
+#[cfg(test)]
+use crate::reactor::report::TimersReport;
 
 /// How many timers without a limit: one or two screens.
 const LIMIT_DEFAULT: usize = 100;
@@ -41,7 +44,7 @@ enum QueryError {
 }
 
 /// The armed timers
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/timers",
     operation_id = "timers",
@@ -57,7 +60,7 @@ enum QueryError {
         Guarded,
         NoAnswer,
     )
-)]
+))]
 pub(super) async fn timers(
     State(state): State<HttpState>,
     pairs: Result<Query<Vec<(String, String)>>, QueryRejection>,

@@ -4,6 +4,7 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+#[cfg(test)]
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// A time on the **database's** clock: microseconds since the Unix epoch, the resolution of `timestamptz`.
@@ -101,6 +102,7 @@ impl std::fmt::Display for Moment {
     }
 }
 
+#[cfg(test)]
 impl utoipa::PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
@@ -115,6 +117,7 @@ impl utoipa::PartialSchema for Moment {
     }
 }
 
+#[cfg(test)]
 impl utoipa::ToSchema for Moment {}
 
 impl serde::Serialize for Moment {

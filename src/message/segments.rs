@@ -15,7 +15,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::{counted, gsm7};
 
 /// How a text is put into bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub enum Encoding {
     /// 7 bits a character.
     #[serde(rename = "GSM-7")]
@@ -44,7 +45,8 @@ impl Encoding {
 }
 
 /// What a text is to the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Segments {
     /// How it is put into bits.
     pub encoding: Encoding,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
-use utoipa::ToSchema;
 
 use super::others::{Elsewhere, News};
 use super::{ANSWERS, UNUSED};
@@ -202,8 +201,8 @@ fn keep_latest(latest: &mut VecDeque<Happened>, one: Happened) {
 pub struct Following(broadcast::Receiver<Entry>);
 
 /// What has come since the last frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = More)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = More))]
 pub struct Frame {
     /// In order; of more than so many the latest.
     #[serde(skip)]

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 /// The upper bounds of its buckets, in microseconds; above the last there is one more. The first
 /// is well below what a timer can do, and 100 ms, by which lateness is judged, is among them.
@@ -37,8 +36,8 @@ pub struct Histogram {
 }
 
 /// What a histogram holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Histogram)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Histogram))]
 pub struct HistogramReport {
     /// Values in all.
     pub count: u64,

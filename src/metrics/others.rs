@@ -6,7 +6,6 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::feed::PRESENT;
 use super::{HistogramReport, Metrics};
@@ -22,8 +21,8 @@ const SHOWN: Duration = Duration::from_secs(30);
 const KEPT: Duration = Duration::from_secs(3_600);
 
 /// An event that another instance has published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = EventElsewhere)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EventElsewhere))]
 pub struct Elsewhere {
     /// Which one.
     pub instance: InstanceId,
@@ -35,7 +34,8 @@ pub struct Elsewhere {
 }
 
 /// How late the requests of the instances that run started.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Punctuality {
     /// In the last hour.
     pub hour: HistogramReport,

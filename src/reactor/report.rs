@@ -4,7 +4,6 @@
 //! and no phone number can appear.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::forecast::Forecast;
 use crate::message::{InstanceId, MessageId, Moment, Part};
@@ -27,7 +26,8 @@ pub struct TimersQuery {
 }
 
 /// The response of `GET /debug/timers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TimersReport {
     /// The database's clock as this instance estimates it.
     pub now: Moment,
@@ -66,7 +66,8 @@ pub struct TimersReport {
 }
 
 /// The journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct JournalReport {
     /// The directory of this instance's files.
     pub path: String,
@@ -77,7 +78,8 @@ pub struct JournalReport {
 }
 
 /// The estimate of the database's clock. Unknown until it was first measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ClockReport {
     /// The database's clock minus this machine's, in microseconds.
     pub offset_us: Option<i64>,
@@ -86,7 +88,8 @@ pub struct ClockReport {
 }
 
 /// The connection that listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ListenerReport {
     /// Whether it is connected and its channel is verified.
     pub connected: bool,
@@ -99,7 +102,8 @@ pub struct ListenerReport {
 }
 
 /// What part of the future is in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct WindowReport {
     /// Everything due before this is armed.
     pub until: Option<Moment>,
@@ -114,7 +118,8 @@ pub struct WindowReport {
 
 /// Whether the provider refuses the account as a whole. While it does, nothing is sent but a
 /// probe from time to time; what is due stays `pending`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct BreakerReport {
     /// Whether it does. All else is `null` while it does not.
     pub open: bool,
@@ -129,7 +134,8 @@ pub struct BreakerReport {
 }
 
 /// What is sent by one account over one channel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LaneReport {
     /// The account's name in the settings.
     pub account: String,
@@ -154,7 +160,8 @@ pub struct LaneReport {
 }
 
 /// The quarantine, if the database was restored or replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct RestoreReport {
     /// What is due before this is not sent until it is known whether it was; `null`: there is no
     /// quarantine.
@@ -168,7 +175,8 @@ pub struct RestoreReport {
 }
 
 /// Quantiles of the lateness since this instance started, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LatenessReport {
     /// Messages measured. While it is zero, so are the others.
     pub count: u64,
@@ -181,7 +189,8 @@ pub struct LatenessReport {
 }
 
 /// One level of the wheel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct WheelLevel {
     /// 0 is the finest.
     pub level: usize,
@@ -192,7 +201,8 @@ pub struct WheelLevel {
 }
 
 /// One timer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TimerReport {
     /// The message.
     pub id: MessageId,
@@ -211,7 +221,7 @@ pub struct TimerReport {
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::message::parts::as_text"
     )]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[cfg_attr(test, schema(value_type = Option<String>, nullable = false))]
     pub part: Option<Part>,
     /// The version of the row, which counts the user's edits.
     pub version: i64,
@@ -224,13 +234,14 @@ pub struct TimerReport {
 }
 
 /// The present state in one value: what the live page and the metrics show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Overview {
     /// As `GET /debug/timers` has it.
     #[serde(flatten)]
     pub timers: TimersReport,
     /// Why it is not ready.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub missing: Vec<Missing>,
     /// How many are due when.
     pub density: DensityReport,
@@ -241,7 +252,8 @@ pub struct Overview {
 }
 
 /// How many timers are due in each stretch of the next minutes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DensityReport {
     /// When the first stretch began. It counts what is overdue as well.
     pub from: Moment,
@@ -252,7 +264,8 @@ pub struct DensityReport {
 }
 
 /// How much is under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LoadReport {
     /// Claimed, waiting for their instant.
     pub cleared: u64,
@@ -269,7 +282,8 @@ pub struct LoadReport {
 }
 
 /// The pool's connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DatabaseReport {
     /// Open.
     pub open: u64,
@@ -282,7 +296,8 @@ pub struct DatabaseReport {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TimerKind {
     /// A message that is to be sent.
@@ -292,7 +307,8 @@ pub enum TimerKind {
 }
 
 /// The stage of a message in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TimerState {
     /// Waits for its time.

@@ -393,7 +393,8 @@ async fn the_document_has_every_route() {
         assert!(document["paths"][&path]["post"].is_object(), "{path}");
     }
     for path in sources("src/http") {
-        if path.ends_with("callbacks.rs") {
+        // The latter is how all are registered.
+        if path.ends_with("callbacks.rs") || path.ends_with("described.rs") {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::message::{InstanceId, MessageId, Moment};
 
@@ -51,7 +50,8 @@ pub struct InstanceFeed {
 }
 
 /// One outcome or status update, as far as pages show it. Another version may know kinds that this one does not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct PublishedEvent {
     /// When, on the database's clock.
     pub at: Moment,
@@ -61,35 +61,35 @@ pub struct PublishedEvent {
     pub event: String,
     /// When it is due again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub due_at: Option<Moment>,
     /// How late the request started, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub lateness_us: Option<u64>,
     /// How long the provider took to respond.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub provider_us: Option<u64>,
     /// Which attempt it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub attempt: Option<i32>,
     /// Of a message of several parts: which of them, like `2 of 3`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub part: Option<String>,
     /// The status that a callback reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub status: Option<String>,
     /// The kind of refusal by the provider, or of the rule that prevented or deferred it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub category: Option<String>,
     /// The provider's code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub code: Option<i32>,
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::response::Response;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::{Pairs, Parameters, Refusal, confirmed, flag, json, named, query, work};
 use crate::http::HttpState;
@@ -62,8 +61,8 @@ struct Requested {
 }
 
 /// What was done to one message.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Act)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Act))]
 pub(super) struct One {
     /// Which one.
     id: MessageId,
@@ -76,8 +75,8 @@ pub(super) struct One {
 }
 
 /// What was done, or would be, to the messages of a filter.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Acts)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Acts))]
 pub(super) struct Many<'a> {
     /// False: they were only counted.
     is_done: bool,
@@ -89,11 +88,11 @@ pub(super) struct Many<'a> {
     skipped: u64,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     by: Option<&'a str>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     detail: Option<String>,
 }
 

@@ -12,8 +12,11 @@ use super::{Pairs, Parameters, Refusal, json, no_parameters, query, work};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::jobs::Kind;
+#[cfg(test)]
 use crate::http::openapi::{Guarded, NoCampaign, NoDatabase, NotRead, NotShown};
-use crate::store::campaigns::{Entry, Wanted};
+#[cfg(test)]
+use crate::store::campaigns::Entry;
+use crate::store::campaigns::Wanted;
 use crate::store::{Store, StoreError};
 
 use shown::{CampaignListed, CampaignMessages, CampaignNow, Message};
@@ -38,7 +41,7 @@ const STATUSES: [&str; 9] = [
 ];
 
 /// The latest campaigns, and how far they are
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/campaigns",
     operation_id = "campaigns",
@@ -49,7 +52,7 @@ const STATUSES: [&str; 9] = [
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn list(
     State(state): State<HttpState>,
     pairs: Pairs,
@@ -65,7 +68,7 @@ pub(in crate::http) async fn list(
 }
 
 /// A campaign, and how many of its messages are in which status
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/campaigns/{campaign}",
     operation_id = "campaign",
@@ -77,7 +80,7 @@ pub(in crate::http) async fn list(
         NoCampaign,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn campaign(
     State(state): State<HttpState>,
     Path(named): Path<String>,
@@ -94,7 +97,7 @@ pub(in crate::http) async fn campaign(
 }
 
 /// Messages of a campaign, with their texts and numbers: for whoever decides about them
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/campaigns/{campaign}/messages",
     operation_id = "campaignMessages",
@@ -113,7 +116,7 @@ pub(in crate::http) async fn campaign(
         NoCampaign,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn messages(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -161,7 +164,7 @@ pub(in crate::http) async fn messages(
 }
 
 /// Who approved, rejected, changed and scheduled what in a campaign, and when; the latest first
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/campaigns/{campaign}/decisions",
     operation_id = "campaignDecisions",
@@ -173,7 +176,7 @@ pub(in crate::http) async fn messages(
         NoCampaign,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn decisions(
     State(state): State<HttpState>,
     Path(named): Path<String>,

@@ -10,11 +10,14 @@ use super::{Pairs, Parameters, Refusal, flag, json, query, work};
 use crate::clock;
 use crate::http::HttpState;
 use crate::http::jobs::Kind;
+#[cfg(test)]
 use crate::http::openapi::{FilterParameters, Guarded, NoDatabase, NotRead};
 use crate::message::filter::{PAGE_MAX, PageStart};
 use crate::message::{FilterError, Moment};
 use crate::store::Store;
-use crate::store::operator::{By, OperatorError, Page, Paging, Stats};
+use crate::store::operator::{By, OperatorError, Paging};
+#[cfg(test)]
+use crate::store::operator::{Page, Stats};
 
 /// The rows of a page where the request does not say how many.
 const LIMIT_DEFAULT: usize = 50;
@@ -23,7 +26,7 @@ const LIMIT_DEFAULT: usize = 50;
 const SPAN: Duration = Duration::from_secs(24 * 3600);
 
 /// The messages of a filter, in pages
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/messages",
     operation_id = "messages",
@@ -40,7 +43,7 @@ const SPAN: Duration = Duration::from_secs(24 * 3600);
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn list(
     State(state): State<HttpState>,
     pairs: Pairs,
@@ -75,7 +78,7 @@ pub(in crate::http) async fn list(
 }
 
 /// How many messages of a filter there are; by default of those due in the last 24 hours
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/stats",
     operation_id = "stats",
@@ -90,7 +93,7 @@ pub(in crate::http) async fn list(
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn stats(
     State(state): State<HttpState>,
     pairs: Pairs,

@@ -13,7 +13,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::jobs::{Kind, NoResult};
 use super::{AGAIN, HttpState};
@@ -59,24 +58,25 @@ pub(super) enum Refusal {
     NoResult(NoResult),
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Refusal)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Refusal))]
 /// Why a request is not answered.
 pub(super) struct Body<'a> {
     /// A sentence.
     error: &'a str,
     /// How many messages are meant now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     messages: Option<u64>,
     /// Of several messages that match, some.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     candidates: Option<&'a [Listed]>,
 }
 
 /// An act that has not ended yet.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct Running {
     /// False.
     is_done: bool,

@@ -3,14 +3,16 @@
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+#[cfg(test)]
 use uuid::Uuid;
 
+#[cfg(test)]
 use super::acts::routes::Who;
 use super::{Pairs, Parameters, Refusal, confirmed, json, no_parameters, query, work};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::jobs::Kind;
+#[cfg(test)]
 use crate::http::openapi::{Guarded, NoDatabase, NotDone, NotRead, NotResumed};
 use crate::message::filter::time;
 use crate::message::{Moment, PauseKey, PauseScope};
@@ -22,7 +24,8 @@ use crate::store::{Store, StoreError};
 const SCOPES: [&str; 5] = ["lane", "sender", "campaign", "user", "type"];
 
 /// What is paused: one of these; without any, everything.
-#[derive(IntoParams)]
+#[cfg(test)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "they are parsed by their names (`SCOPES`)")]
 struct Scope {
@@ -39,8 +42,8 @@ struct Scope {
 }
 
 /// A pause as it is now.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PausedNow)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PausedNow))]
 struct Paused {
     #[serde(flatten)]
     now: Listed,
@@ -49,7 +52,8 @@ struct Paused {
 }
 
 /// A pause that was ended.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Resumed {
     /// As `punctual.pauses` has it.
     scope: &'static str,
@@ -65,7 +69,7 @@ struct Resumed {
 const WHY_MAX: usize = 500;
 
 /// What is paused, until when, by whom and why
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/pauses",
     operation_id = "pauses",
@@ -76,7 +80,7 @@ const WHY_MAX: usize = 500;
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn list(
     State(state): State<HttpState>,
     pairs: Pairs,
@@ -88,7 +92,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Pauses everything, or the messages of one scope; or changes a pause
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/pause",
     operation_id = "pause",
@@ -105,7 +109,7 @@ pub(in crate::http) async fn list(
         NoDatabase,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn pause(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -144,7 +148,7 @@ pub(in crate::http) async fn pause(
 }
 
 /// Ends a pause
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/resume",
     operation_id = "resume",
@@ -160,7 +164,7 @@ pub(in crate::http) async fn pause(
         NotResumed,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn resume(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,

@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::{HEADERS, view};
 use crate::http::access::Caller;
+#[cfg(test)]
 use crate::http::openapi::{Busy, Guarded};
 use crate::http::text;
 
 /// The page of all campaigns
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/campaigns",
     operation_id = "campaignsPage",
@@ -24,7 +25,7 @@ use crate::http::text;
         Guarded,
         Busy,
     )
-)]
+))]
 pub(in crate::http) async fn all(Extension(caller): Extension<Caller>) -> Response {
     let main = html! {
         main #main tabindex="-1" {
@@ -61,7 +62,7 @@ pub(in crate::http) async fn all(Extension(caller): Extension<Caller>) -> Respon
 }
 
 /// The page on which the messages of a campaign are approved
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/campaigns/{id}",
     operation_id = "campaignPage",
@@ -74,7 +75,7 @@ pub(in crate::http) async fn all(Extension(caller): Extension<Caller>) -> Respon
         Guarded,
         Busy,
     )
-)]
+))]
 pub(in crate::http) async fn one(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,

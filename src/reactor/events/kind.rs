@@ -1,13 +1,12 @@
 //! One event as a value, and the kinds that there are.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::message::{MessageId, Moment, Part};
 
 /// One thing that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Event)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Event))]
 pub struct MessageEvent {
     /// When, on the database's clock.
     pub at: Moment,
@@ -18,42 +17,43 @@ pub struct MessageEvent {
     pub what: EventKind,
     /// When it is due, or checked next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub due_at: Option<Moment>,
     /// When it was due before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub was_due_at: Option<Moment>,
     /// How late a request started, and why.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
     /// Which attempt it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub attempt: Option<i32>,
     /// Of a message of several parts: which of them, like `2 of 3`.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::message::parts::as_text"
     )]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[cfg_attr(test, schema(value_type = Option<String>, nullable = false))]
     pub part: Option<Part>,
     /// The state of the row, where it is known and says more than the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub status: Option<&'static str>,
     /// The kind of refusal by the provider, or of the rule that prevented or deferred it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub category: Option<&'static str>,
     /// The provider's code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub code: Option<i32>,
 }
 
 /// How late a request started, in microseconds. `policy + claim + wake = lateness`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 // For the contract: an event that is not of a request has none of these.
 #[serde(default)]
 pub struct Late {
@@ -73,7 +73,8 @@ pub struct Late {
 }
 
 /// Kinds of things that happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// Found upcoming, and armed.

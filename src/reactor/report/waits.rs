@@ -1,7 +1,6 @@
 //! What messages wait for beside their time.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::message::Moment;
 
@@ -15,7 +14,8 @@ pub enum Held {
 }
 
 /// A pause in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct PauseReport {
     /// As `punctual.pauses` has it.
     pub scope: &'static str,
@@ -26,7 +26,8 @@ pub struct PauseReport {
 }
 
 /// A pace that has a message to be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct PaceReport {
     /// As `punctual.paces` has it.
     pub scope: String,
@@ -41,7 +42,8 @@ pub struct PaceReport {
 }
 
 /// Senders and recipients whose messages wait because of the provider, while all others are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct SlowedReport {
     /// Senders of whose messages there were too many.
     pub senders: u64,

@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
-use utoipa::ToSchema;
 
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
@@ -31,7 +30,8 @@ pub use known::{KnownRow, known_as};
 pub use next::StoryHold;
 
 /// Everything known of one message.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Story {
     /// The message.
     pub id: MessageId,
@@ -58,7 +58,8 @@ pub struct Story {
 }
 
 /// The row of a message, as far as it may be shown.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryRow {
     pub status: String,
@@ -107,7 +108,8 @@ impl StoryRow {
 }
 
 /// One attempt, as the ledger has it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryAttempt {
     pub number: i32,
@@ -139,7 +141,8 @@ pub struct StoryAttempt {
 }
 
 /// One report of the provider's.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryReceipt {
     /// Which attempt it is about.
@@ -155,7 +158,8 @@ pub struct StoryReceipt {
 }
 
 /// A change that came too late.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryNote {
     pub at: Moment,
@@ -163,7 +167,8 @@ pub struct StoryNote {
 }
 
 /// One write that waits.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryWrite {
     pub attempts: i32,

@@ -70,8 +70,8 @@ pub struct Campaign {
 }
 
 /// How many of its messages are in a status.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = CampaignCount)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignCount))]
 pub struct Count {
     /// `SUG`, `APR`, `REJ`, `SCH`, `sent`, `failed`, `cancelled`, `unconfirmed` or `deleted`.
     pub status: String,

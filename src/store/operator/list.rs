@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::OperatorError;
@@ -42,7 +41,8 @@ pub struct Paging {
 }
 
 /// A part of a list.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Page {
     /// The messages. A page may have fewer than were requested, even none, and yet not be the last: where few messages
     /// match, it ends after it has read so many.
@@ -52,7 +52,8 @@ pub struct Page {
 }
 
 /// A message in a list.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct Listed {
     pub id: MessageId,
@@ -62,7 +63,7 @@ pub struct Listed {
     pub to: String,
     /// Left out unless numbers and texts were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub body: Option<String>,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)`: lists are in its order.
     pub due: Moment,
@@ -83,7 +84,7 @@ pub struct Listed {
     pub sid: Option<String>,
     /// What will happen to one that is pending; left out unless it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     pub forecast: Option<Forecast>,
 }
 

@@ -16,8 +16,8 @@ static EXPIRED: &Sql = sql!("sql/pause_expired.sql");
 pub const EXPIRED_MAX: i64 = 10_000;
 
 /// A pause as people see it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = Paused)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Paused))]
 pub struct Listed {
     /// The kind of thing that is paused.
     pub scope: String,

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use utoipa::ToSchema;
 
 use super::OperatorError;
 use super::walk::Walk;
@@ -18,16 +17,16 @@ static STATS: &Sql = sql!("sql/stats.sql");
 const COUNTED_MAX: usize = 500_000;
 
 /// What messages are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum By {
     /// The ten seconds in which they are due, in UTC.
-    #[schema(rename = "10s")]
+    #[cfg_attr(test, schema(rename = "10s"))]
     TenSeconds,
     /// The minute.
     Minute,
     /// The quarter of an hour.
-    #[schema(rename = "15min")]
+    #[cfg_attr(test, schema(rename = "15min"))]
     QuarterHour,
     /// The hour in which they are due, in UTC.
     Hour,
@@ -77,7 +76,8 @@ impl By {
 }
 
 /// Counts of messages.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Stats {
     /// What they are counted by.
     pub by: &'static str,
@@ -88,7 +88,8 @@ pub struct Stats {
 }
 
 /// How many messages of one key and status there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Stat {
     /// When the hour or other time began (like `2026-01-01T09:00:00Z`), the day, the status or the reason (`none`:
     /// none).

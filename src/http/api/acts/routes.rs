@@ -2,16 +2,19 @@
 
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use utoipa::{IntoParams, ToSchema};
 
-use super::{Many, One, Verb, on_all, on_one};
+#[cfg(test)]
+use super::{Many, One};
+use super::{Verb, on_all, on_one};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::api::{Pairs, Refusal};
+#[cfg(test)]
 use crate::http::openapi::{FilterParameters, Guarded, NotAll, NotDone, NotOne};
 
 /// A new due time: one of these.
-#[derive(IntoParams)]
+#[cfg(test)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "they are parsed by their names (`OWN`)")]
 struct NewTimes {
@@ -28,7 +31,8 @@ struct NewTimes {
 }
 
 /// How many messages are meant.
-#[derive(IntoParams)]
+#[cfg(test)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it is parsed by its name (`OWN`)")]
 struct Confirmed {
@@ -37,7 +41,8 @@ struct Confirmed {
 }
 
 /// Who decided.
-#[derive(IntoParams)]
+#[cfg(test)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it is parsed by its name")]
 pub(in crate::http::api) struct Who {
@@ -46,7 +51,8 @@ pub(in crate::http::api) struct Who {
 }
 
 /// What became of a message whose outcome is uncertain.
-#[derive(ToSchema)]
+#[cfg(test)]
+#[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "it is parsed by its name (`to_decision`)")]
 enum Decided {
@@ -83,87 +89,87 @@ macro_rules! routes {
 
 routes! {
     /// Cancels the one pending message that matches
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/{id}/cancel",
         operation_id = "cancel_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), Who),
         responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
-    )]
+    ))]
     cancel,
     /// Cancels the pending messages of a filter
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/cancel",
         operation_id = "cancel_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, Confirmed, Who),
         responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
-    )]
+    ))]
     cancel_all,
     Cancel;
     /// Moves the one pending message that matches
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/{id}/reschedule",
         operation_id = "reschedule_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), NewTimes, Who),
         responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
-    )]
+    ))]
     reschedule,
     /// Moves the pending messages of a filter
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/reschedule",
         operation_id = "reschedule_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, NewTimes, Confirmed, Who),
         responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
-    )]
+    ))]
     reschedule_all,
     Reschedule;
     /// Sends after all the one failed message that matches
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/{id}/retry",
         operation_id = "retry_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), ("at" = Option<String>, Query, description = "The due time (RFC 3339); by default now.", format = DateTime), Who),
         responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
-    )]
+    ))]
     retry,
     /// Sends after all the failed messages of a filter
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/retry",
         operation_id = "retry_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, ("at" = Option<String>, Query, description = "The due time (RFC 3339); by default now.", format = DateTime), Confirmed, Who),
         responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
-    )]
+    ))]
     retry_all,
     Retry;
     /// Settles the one unconfirmed message that matches
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/{id}/resolve",
         operation_id = "resolve_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), ("decision" = inline(Decided), Query, description = "What became of it."), ("sid" = Option<String>, Query, description = "With `sent`: the provider's id of it, if it is known."), Who),
         responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
-    )]
+    ))]
     resolve,
     /// Settles the unconfirmed messages of a filter
-    #[utoipa::path(
+    #[cfg_attr(test, utoipa::path(
         post,
         path = "/api/messages/resolve",
         operation_id = "resolve_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, ("decision" = inline(Decided), Query, description = "What became of it."), Confirmed, Who),
         responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
-    )]
+    ))]
     resolve_all,
     Resolve;
 }

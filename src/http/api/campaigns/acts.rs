@@ -5,20 +5,22 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 
 use super::shown::Message;
 use super::{NO_CAMPAIGN, failed, rows, statuses};
 use crate::http::HttpState;
 use crate::http::access::Caller;
+#[cfg(test)]
 use crate::http::api::acts::routes::Who;
 use crate::http::api::{Pairs, Parameters, Refusal, confirmed, json, query, work};
 use crate::http::jobs::Kind;
+#[cfg(test)]
 use crate::http::openapi::{Guarded, NotDecided, NotDone};
 use crate::store::campaigns::{Decision, Done, Draft};
 
 /// Which messages of a campaign, and how many these are.
-#[derive(IntoParams)]
+#[cfg(test)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "they are parsed by their names")]
 struct Which {
@@ -35,7 +37,8 @@ struct Which {
 }
 
 /// What was decided, or would be.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Decided {
     /// False: the messages were only counted.
     is_done: bool,
@@ -45,22 +48,23 @@ struct Decided {
     changed: u64,
     /// What these messages are together, to confirm them as they are now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     seen: Option<String>,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     by: Option<String>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[cfg_attr(test, schema(nullable = false))]
     detail: Option<String>,
 }
 
 /// A message as it is to be.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-#[schema(as = CampaignEdit)]
+#[cfg_attr(test, schema(as = CampaignEdit))]
 pub(in crate::http) struct Edit {
     /// Whom it is for.
     customer_name: Option<String>,
@@ -73,8 +77,8 @@ pub(in crate::http) struct Edit {
 }
 
 /// A message that was changed.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CampaignEdited)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignEdited))]
 struct Edited {
     /// As it is now.
     message: Message,
@@ -85,7 +89,7 @@ struct Edited {
 }
 
 /// Approves messages of a campaign: only these can be scheduled
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/campaigns/{campaign}/approve",
     operation_id = "approve",
@@ -97,7 +101,7 @@ struct Edited {
         NotDecided,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn approve(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -108,7 +112,7 @@ pub(in crate::http) async fn approve(
 }
 
 /// Rejects messages of a campaign, also approved ones that are not scheduled
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/campaigns/{campaign}/reject",
     operation_id = "reject",
@@ -120,7 +124,7 @@ pub(in crate::http) async fn approve(
         NotDecided,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn reject(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -181,7 +185,7 @@ async fn decide(
 }
 
 /// Cancels a campaign: nothing more of it is sent, nor can be scheduled
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/campaigns/{campaign}/cancel",
     operation_id = "cancelCampaign",
@@ -197,7 +201,7 @@ async fn decide(
         NotDecided,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn cancel(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -249,7 +253,7 @@ impl Decided {
 /// Changes name, number and text of a message that is not scheduled; an approval of it ends
 ///
 /// In a body, unlike other acts: texts and numbers do not belong into addresses, which are logged.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/campaigns/{campaign}/messages/{position}/edit",
     operation_id = "editCampaignMessage",
@@ -266,7 +270,7 @@ impl Decided {
         NotDecided,
         Guarded,
     )
-)]
+))]
 pub(in crate::http) async fn edit(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,

@@ -1,7 +1,6 @@
 //! Campaigns and their messages in answers.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::message::parts::split;
@@ -10,8 +9,8 @@ use crate::message::{MessageId, Moment};
 use crate::store::campaigns::{Campaign, Count, Shown, Tally};
 
 /// A campaign.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Campaign)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Campaign))]
 pub(super) struct Described {
     /// Its id, which its messages have as `campaign_id`.
     id: Uuid,
@@ -46,7 +45,8 @@ pub(super) struct Described {
 }
 
 /// A campaign in a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct CampaignListed {
     #[serde(flatten)]
     pub(super) campaign: Described,
@@ -55,7 +55,8 @@ pub(super) struct CampaignListed {
 }
 
 /// A campaign, and how many of its messages are in which status.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct CampaignNow {
     #[serde(flatten)]
     pub(super) campaign: Described,
@@ -64,8 +65,8 @@ pub(super) struct CampaignNow {
 }
 
 /// A text that is sent.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CampaignPart)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignPart))]
 struct Part {
     /// As it arrives.
     text: String,
@@ -74,8 +75,8 @@ struct Part {
 }
 
 /// A message of a campaign, as its recipient will see it.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CampaignMessage)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignMessage))]
 pub(super) struct Message {
     /// Its position in the campaign, from 1.
     position: i32,
@@ -108,7 +109,8 @@ pub(super) struct Message {
 }
 
 /// Messages of a campaign, in their order.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct CampaignMessages {
     /// These.
     pub(super) messages: Vec<Message>,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio_postgres::Row;
-use utoipa::ToSchema;
 
 use super::INSTANCES_MAX;
 use crate::message::{InstanceId, Moment};
@@ -14,8 +13,8 @@ use crate::store::{Sql, Store, StoreError, millis, prepared};
 static INSTANCES: &Sql = sql!("../sql/instances.sql");
 
 /// Every instance that was heard lately.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Instances)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Instances))]
 pub struct InstancesSeen {
     /// The instance that responds.
     pub own: InstanceId,
@@ -24,8 +23,8 @@ pub struct InstancesSeen {
 }
 
 /// One instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Instance)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Instance))]
 pub struct InstanceSeen {
     /// Which one.
     pub id: InstanceId,

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
-use utoipa::ToSchema;
 
 use super::read::at;
 use crate::message::{Address, Channel, Moment, counted};
 
 /// One statement of another session than the daemon's that changed or deleted the row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct StoryChange {
     /// When.
     pub at: Moment,
@@ -27,7 +27,8 @@ pub struct StoryChange {
 }
 
 /// One column of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct StoryEdit {
     /// Its name.
     pub column: String,

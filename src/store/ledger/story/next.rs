@@ -1,14 +1,14 @@
 //! What will happen next to a message, as a sentence for `punctual why`.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::{Story, StoryAttempt, StoryRow};
 use crate::message::{Channel, InDoubt, Moment, Status};
 use crate::store::app_schema::placed;
 
 /// Why a pending row waits though it is due.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct StoryHold {
     /// What was due before this may have been sent since the backup was made.
     pub before: Moment,

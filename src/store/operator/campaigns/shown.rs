@@ -22,8 +22,8 @@ const COUNTED_MAX: i64 = 25;
 const DECISIONS_MAX: i64 = 100;
 
 /// How far a campaign is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = CampaignTally)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignTally))]
 pub struct Tally {
     /// Messages that nobody has decided about.
     pub suggested: u64,
@@ -72,8 +72,8 @@ pub struct Wanted {
 }
 
 /// What was decided, or changed, at once.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = CampaignEntry)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CampaignEntry))]
 pub struct Entry {
     /// When.
     pub at: Moment,
