@@ -113,7 +113,7 @@ pub(super) async fn reaped_alive(
     if !journal.may_deny() {
         return Ok(());
     }
-    let left = store.bounded(store.left_open(store.instance()));
+    let left = store.bounded(store.reaped(store.instance()));
     let unbegun = reaped_unbegun(&left.await?, |token| journal.is_open(token));
     release(dispatch, &unbegun, inputs).await?;
     Ok(())

@@ -93,6 +93,8 @@ pub(super) enum Phase<P> {
     /// On its way to the provider.
     Sending {
         payload: P,
+        lease_until: Uptime,
+        pausable: Pausable,
         start_before: StartBefore,
     },
     /// Ended, and not recorded yet. `started`: whether its request began.

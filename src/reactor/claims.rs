@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::breaker::ACCOUNT_REFUSED;
 use super::lanes::{Lane, Load};
-use super::pauses::PAUSED;
-use super::quarantine::RESTORED;
 use super::{Busy, ClaimRequest, Command, JudgedClaim, Phase, Reactor};
 use crate::message::{ClaimResponse, MessageId, Moment, Now, RowState, Status};
 use crate::policy::ReasonKind;
@@ -18,7 +15,7 @@ impl<P: Clone> Reactor<P> {
         !self.draining
             && !self.clock_lost
             && !self.pauses.are_out_of_date()
-            && self.claims < self.claims_at_once()
+            && self.least_claimed().is_some()
             && self.outgoing.unrecorded() < self.settings.limits.records.unrecorded_max
     }
 
@@ -261,19 +258,7 @@ impl<P: Clone> Reactor<P> {
                 // Also if it is released below, which ends that.
                 self.pauses.cleared(asked, now);
                 self.log_claimed(id, judged.due, judged.part, now);
-                if self.draining {
-                    self.release(id, "the daemon is shutting down", now);
-                } else if self.is_refused(lane, judged.token) {
-                    self.release(id, ACCOUNT_REFUSED, now);
-                } else if self.is_quarantined(id, judged.due) {
-                    self.release(id, RESTORED, now);
-                } else if self.pauses.stops(&judged.pausable, judged.due, now) {
-                    self.pauses.contradicted(asked);
-                    self.notified(vec![id]);
-                    self.release(id, PAUSED, now);
-                } else {
-                    self.lanes.add_cleared(lane, priority, (judged.due, id));
-                }
+                self.await_start(id, now);
             }
             Err(settlement) => {
                 busy.phase = Phase::Recording { started: false };

@@ -13,7 +13,7 @@
 //! - `claims`, `room`: what is about to be due is claimed, no more than can be started in time.
 //! - `distance`: more claims and records at once where the database is far away.
 //! - `locked`: what another transaction has locked is tried again, at a cost that does not grow with it.
-//! - `sends`, `outgoing`: what is cleared starts at its instant; outcomes are recorded in groups.
+//! - `starts`, `sends`, `outgoing`: what is cleared starts at its instant; outcomes are recorded in groups.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
 //! - `slowed`: the provider slows a sender or a recipient: its messages wait, and no others.
@@ -52,6 +52,7 @@ mod room;
 mod sends;
 mod slowed;
 mod start_before;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod throttle;

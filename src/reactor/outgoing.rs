@@ -15,8 +15,8 @@ use crate::settle::Settlement;
 #[derive(Debug)]
 pub(super) struct Outgoing<P> {
     pub(super) limits: RecordLimits,
-    /// By lane; `None`: of a claim that the reactor does not know. No queue is empty.
-    pub(super) finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
+    /// No queue is empty.
+    finished: BTreeMap<QueueKey, VecDeque<Record<P>>>,
     /// The records in all queues of `finished`.
     finished_len: usize,
     /// Until then `finished` waits for more records; [`Uptime::MIN`]: one of them cannot wait.
@@ -27,6 +27,14 @@ pub(super) struct Outgoing<P> {
     pub(super) groups: BTreeMap<u64, Group<P>>,
     pub(super) last_group: u64,
     pub(super) pause: FailurePause,
+}
+
+/// What has finished of a lane (`None`: of a claim that the reactor does not know). Acceptances have a queue of their own:
+/// during a herd it is long, and what happens next to a message with another outcome must not wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct QueueKey {
+    is_accepted: bool,
+    lane: Option<Lane>,
 }
 
 #[derive(Debug)]
@@ -103,7 +111,9 @@ impl<P> Outgoing<P> {
 
     /// Has this recorded at once, and what has finished with it.
     pub(super) fn push(&mut self, lane: Option<Lane>, record: Record<P>) {
-        self.finished.entry(lane).or_default().push_back(record);
+        let is_accepted = matches!(record.settlement, Settlement::Accepted { .. });
+        let key = QueueKey { is_accepted, lane };
+        self.finished.entry(key).or_default().push_back(record);
         self.finished_len += 1;
         self.gather_until = Uptime::MIN;
     }
@@ -161,26 +171,62 @@ impl<P> Outgoing<P> {
         }
         let mut left = self.finished_len.min(self.limits.batch);
         let mut group = Vec::with_capacity(left);
-        // The same for each lane; what small queues do not use is for the larger ones.
-        let lanes = self
-            .finished
-            .iter()
-            .map(|(lane, queue)| (queue.len(), *lane));
-        let mut lanes: Vec<_> = lanes.collect();
-        lanes.sort_unstable();
-        let mut others = lanes.len();
-        for (len, lane) in lanes {
+        // The same for each; what small queues do not use is for the larger ones.
+        let queues = self.finished.iter().map(|(key, queue)| (queue.len(), *key));
+        let mut queues: Vec<_> = queues.collect();
+        queues.sort_unstable();
+        let mut others = queues.len();
+        for (len, key) in queues {
             let n = left.div_ceil(others).min(len);
             (left, others) = (left - n, others - 1);
-            let Some(queue) = self.finished.get_mut(&lane) else {
+            let Some(queue) = self.finished.get_mut(&key) else {
                 continue;
             };
             group.extend(queue.drain(..n));
             if queue.is_empty() {
-                self.finished.remove(&lane);
+                self.finished.remove(&key);
             }
         }
         self.finished_len -= group.len();
         group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::message::{MessageId, ProviderSid};
+
+    /// What was not begun, or is to be tried again, behind the acceptances of a herd.
+    #[test]
+    fn what_decides_what_happens_next_waits_for_no_acceptances() {
+        let now = Now {
+            db: Moment::from_micros(0),
+            up: Uptime::from_micros(0),
+        };
+        let limits = Limits::default().records;
+        let mut outgoing = Outgoing::<()>::new(limits);
+        let returned =
+            |n| Record::release(MessageId(Uuid::from_u128(n)), AttemptToken::fresh(), "");
+        for n in 0..10_000 {
+            let sid = ProviderSid("SM1".to_owned());
+            let record = Record {
+                settlement: Settlement::Accepted { sid },
+                ..returned(n)
+            };
+            outgoing.push_answer(None, record, now);
+        }
+        outgoing.push_answer(None, returned(10_000), now);
+        let group = outgoing.next_group(now);
+        assert_eq!(group.len(), limits.batch);
+        assert!(group.iter().any(|record| record.id.0.as_u128() == 10_000));
+        let left = std::iter::from_fn(|| Some(outgoing.next_group(now)).filter(|g| !g.is_empty()));
+        assert_eq!(
+            left.map(|group| group.len()).sum::<usize>(),
+            10_001 - limits.batch
+        );
     }
 }

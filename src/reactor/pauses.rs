@@ -141,6 +141,13 @@ impl Pauses {
         *own = good_until.min(*own);
     }
 
+    /// A request was not begun: what was read by its claim is too old by now.
+    pub(super) fn cleared_again(&mut self, asked: Uptime) {
+        let (n, own) = self.cleared.entry(asked).or_insert((0, asked));
+        *n += 1;
+        *own = asked.min(*own);
+    }
+
     /// A cleared message whose claim was sent at `asked` has started, or is released.
     pub(super) fn no_longer_cleared(&mut self, asked: Uptime) {
         if let Some((n, _)) = self.cleared.get_mut(&asked) {

@@ -3,6 +3,7 @@
 //! What is claimed can no longer be cancelled, and if the process is killed before it starts, only a
 //! journal can prove that it never began. So no more is claimed ahead than keeps the requests going.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Reactor;
@@ -28,10 +29,8 @@ impl<P: Clone> Reactor<P> {
     fn room(&self, lane: Lane, priority: Priority, now: Now) -> usize {
         let state = &self.lanes[lane];
         let (own, all) = (state.load, self.lanes.load());
-        let limits = &self.settings.limits;
-        let unrecorded = limits
-            .records
-            .unrecorded_max
+        let unrecorded = self
+            .unrecorded_max(priority)
             .saturating_sub(all.unrecorded());
         if self.lanes.share(unrecorded, own.unrecorded()) == 0 {
             return 0;
@@ -63,8 +62,35 @@ impl<P: Clone> Reactor<P> {
 
     /// The least priority that a lane has room for.
     pub(super) fn least_with_room(&self, lane: Lane, now: Now) -> Option<Priority> {
+        let least = self.least_claimed()?;
         let mut priorities = Priority::ALL.into_iter();
-        priorities.find(|priority| self.room(lane, *priority, now) > 0)
+        priorities.find(|priority| *priority >= least && self.room(lane, *priority, now) > 0)
+    }
+
+    /// The least priority that another claim may have. While there are as many claims as there may be, one more is for
+    /// what is more urgent than any of theirs: it must not wait for a herd that is not.
+    pub(super) fn least_claimed(&self) -> Option<Priority> {
+        match self.claims.cmp(&self.claims_at_once()) {
+            Ordering::Less => Some(Priority::Low),
+            Ordering::Equal => {
+                let least = self.lanes.load().least_claiming()?;
+                Priority::ALL.into_iter().find(|other| *other > least)
+            }
+            Ordering::Greater => None,
+        }
+    }
+
+    /// How many outcomes may wait for their record while messages of this priority and below are claimed: a herd is sent
+    /// sooner than it is recorded, and what is more urgent must not wait for its records.
+    fn unrecorded_max(&self, priority: Priority) -> usize {
+        let eighths = match priority {
+            Priority::Low => 4,
+            Priority::Normal => 6,
+            Priority::High => 7,
+            Priority::Urgent => 8,
+        };
+        let all = self.settings.limits.records.unrecorded_max;
+        (all * eighths).div_ceil(8)
     }
 
     /// How many messages of this priority and below may be claimed and not started. What will not be
@@ -89,6 +115,10 @@ impl<P: Clone> Reactor<P> {
     /// Whether a lane may be in the next claim. It is in one at a time (in more where the database is far away), so
     /// that another one is always free for other lanes; a single lane may be in all.
     pub(super) fn may_be_asked(&self, lane: Lane) -> bool {
-        self.lanes.is_alone() || !self.lanes[lane].load.is_claiming() || self.may_be_in_another()
+        self.lanes.is_alone()
+            || !self.lanes[lane].load.is_claiming()
+            || self.may_be_in_another()
+            // For what is more urgent.
+            || self.claims >= self.claims_at_once()
     }
 }

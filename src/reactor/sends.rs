@@ -1,151 +1,23 @@
-//! Starts what is cleared at its instant, and has the outcomes recorded in groups of whatever has
-//! finished.
+//! What outcomes mean, and their record in groups of whatever has finished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::events::Late;
-use super::lanes::{Lane, Load};
+use super::lanes::Load;
 use super::outgoing::Group;
-use super::start_before::{Ends, StartBefore};
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
-use crate::settle::Record;
-use crate::settle::{Next, SendResult, Settlement, Wait};
+use crate::message::{AttemptToken, MessageId, Now, RowState};
+use crate::settle::{Next, Record, SendResult, Settlement, Wait};
 
 impl<P: Clone> Reactor<P> {
-    /// Whether any lane may start a request.
-    fn may_start(&self, now: Now) -> bool {
-        !self.clock_lost
-            && self.pauses.is_fresh(now)
-            && self.lanes.load().sending < self.settings.max_in_flight
-            && self.outgoing.waiting() < self.outgoing.limits.unrecorded_max
-    }
-
-    /// Whether this one may, then.
-    fn may_start_of(&self, lane: Lane, now: Now) -> bool {
-        let load = self.lanes[lane].load;
-        let unrecorded = self.outgoing.limits.unrecorded_max - self.outgoing.waiting();
-        load.sending < self.permits(lane, now)
-            && self.lanes.share(unrecorded, load.unrecorded()) > 0
-    }
-
-    pub(super) fn start_due(&mut self, now: Now) {
-        while self.may_start(now) {
-            let Some(id) = self.pop_startable(now) else {
-                return;
-            };
-            self.start(id, now);
-        }
-    }
-
-    /// The next message to start: of what is due and may start the most urgent, then the earliest.
-    fn pop_startable(&mut self, now: Now) -> Option<MessageId> {
-        for priority in Priority::ALL.into_iter().rev() {
-            let due = self.lanes.first_cleared(priority);
-            // Lanes that may not are skipped; each of those has requests in flight.
-            let first = due
-                .take_while(|(due, _)| *due <= now.db)
-                .find(|(_, lane)| self.may_start_of(*lane, now));
-            if let Some((_, lane)) = first {
-                return self.lanes.pop_cleared(lane, priority);
-            }
-        }
-        None
-    }
-
-    fn start(&mut self, id: MessageId, now: Now) {
-        let Some(busy) = self.busy.get_mut(&id) else {
-            return;
-        };
-        let Phase::Cleared {
-            payload,
-            lease_until,
-            ..
-        } = &busy.phase
-        else {
-            return;
-        };
-        let (parties, token) = (busy.parties, busy.token);
-        let start_before = *lease_until - self.settings.send_timeout;
-        if let Some(wait) = self.slowed.wait(&parties, now.up) {
-            let settlement = self.slowed.wait_in_turn(wait, id).settlement();
-            self.release_as(id, settlement, now);
-            return;
-        }
-        if now.db >= busy.closes {
-            self.release(id, Ends::Hours.reason(), now);
-            return;
-        }
-        if now.up > start_before {
-            self.release(id, "the lease ran out before there was a free permit", now);
-            return;
-        }
-        let mut start_before =
-            StartBefore::new(start_before, Ends::Lease).or(self.pauses.good_until(), Ends::Pauses);
-        self.pauses
-            .no_longer_cleared(*lease_until - self.settings.lease);
-        let closes = now.up + busy.closes.since(now.db);
-        start_before = start_before.or(closes, Ends::Hours);
-        if let Some(slot) = busy.slot {
-            start_before = start_before.or(now.up + slot.until.since(now.db), Ends::Slot);
-        }
-        let payload = payload.clone();
-        busy.phase = Phase::Sending {
-            payload: payload.clone(),
-            start_before,
-        };
-        self.lanes.note(busy.lane, Load::started);
-        self.slowed.started(&parties, token);
-        if let Some(slot) = busy.slot {
-            self.slot_used(slot.pace);
-        }
-        self.commands.push_back(Command::Start {
-            id,
-            payload,
-            start_before: start_before.at(),
-        });
-    }
-
-    /// When the next cleared message is to start: at its due time, or, if there is no permit, when
-    /// one is free.
-    pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
-        if !self.may_start(now) {
-            return None;
-        }
-        let mut next: Option<Moment> = None;
-        for priority in Priority::ALL {
-            for (due, lane) in self.lanes.first_cleared(priority) {
-                if next.is_some_and(|next| next <= due) {
-                    break;
-                }
-                let at = self.next_start_of(lane, due, now);
-                next = [next, at].into_iter().flatten().min();
-            }
-        }
-        next
-    }
-
-    fn next_start_of(&self, lane: Lane, due: Moment, now: Now) -> Option<Moment> {
-        let state = &self.lanes[lane];
-        if self.may_start_of(lane, now) {
-            Some(due)
-        } else if state.load.sending >= state.throttle.permits(now.up) {
-            let step = state.throttle.next_step(now.up);
-            step.map(|step| due.max(now.db + step.since(now.up)))
-        } else {
-            // Others have to end first.
-            None
-        }
-    }
-
     /// Releases a claim that was not started.
     pub(super) fn release(&mut self, id: MessageId, reason: &str, now: Now) {
         self.release_as(id, Settlement::returned(reason), now);
     }
 
-    fn release_as(&mut self, id: MessageId, settlement: Settlement, now: Now) {
+    pub(super) fn release_as(&mut self, id: MessageId, settlement: Settlement, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
             if let Phase::Cleared { lease_until, .. } = &busy.phase {
                 let asked = *lease_until - self.settings.lease;
@@ -163,30 +35,12 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// This machine was too slow to begin a request in time. That says nothing about the provider: nothing is waited
-    /// for.
-    pub(super) fn not_begun(&mut self, id: MessageId, now: Now) {
-        let busy = self.busy.get(&id);
-        let Some(Phase::Sending { start_before, .. }) = busy.map(|busy| &busy.phase) else {
-            return;
-        };
-        let reason = start_before.reason();
-        let answer = SendResult {
-            outcome: Outcome::Unsent {
-                reason: reason.to_owned(),
-            },
-            started: None,
-            finished: now.db,
-        };
-        self.ended(id, &answer, Some(Settlement::returned(reason)), now);
-    }
-
     pub(super) fn sent(&mut self, id: MessageId, answer: &SendResult, now: Now) {
         self.ended(id, answer, None, now);
     }
 
     /// `settlement`: what that means, if the answer does not say it.
-    fn ended(
+    pub(super) fn ended(
         &mut self,
         id: MessageId,
         answer: &SendResult,

@@ -43,6 +43,11 @@ impl StartBefore {
         self.at
     }
 
+    /// Whether more recent pauses are all that it needs.
+    pub(super) const fn is_of_pauses(self) -> bool {
+        matches!(self.ends, Ends::Pauses)
+    }
+
     pub(super) const fn reason(self) -> &'static str {
         self.ends.reason()
     }

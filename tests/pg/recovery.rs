@@ -146,6 +146,11 @@ async fn all_that_an_instance_left_open_is_found() {
     let left = store.left_open(store.instance()).await.unwrap();
     let tokens: std::collections::BTreeSet<_> = left.iter().map(|open| open.token).collect();
     assert_eq!((left.len(), tokens.len()), (2_501, 2_501));
+    // A living instance asks for what was reaped of it alone, however much it has under way.
+    set(&world, id, "unconfirmed", "outcome = 'unknown'").await;
+    let reaped = store.reaped(store.instance()).await.unwrap();
+    let reaped: Vec<_> = reaped.iter().map(|open| open.message.0).collect();
+    assert_eq!(reaped, [id]);
 }
 
 /// A record that comes after its attempt was reaped cannot deny; but that the request began it

@@ -463,9 +463,9 @@ impl Witness {
     }
 
     fn crowd(&self, permits: usize) -> Option<String> {
-        // As many as where the database is far away: a world's may be for a time.
+        // As many as where the database is far away: a world's may be for a time. One more is for what is more urgent.
         let claims = &self.limits.claims;
-        let claims_max = claims.at_once.max(claims.at_once_max);
+        let claims_max = claims.at_once.max(claims.at_once_max) + 1;
         let records = &self.limits.records;
         let groups_max = records.at_once.max(records.at_once_far);
         let Self {

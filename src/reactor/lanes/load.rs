@@ -91,6 +91,12 @@ impl Load {
         sum
     }
 
+    /// The least urgent of what claims under way may win.
+    pub(in crate::reactor) fn least_claiming(self) -> Option<Priority> {
+        let mut all = Priority::ALL.into_iter();
+        all.find(|priority| self.claiming[*priority as usize] > 0)
+    }
+
     /// Whether a claim is under way.
     pub(in crate::reactor) const fn is_claiming(self) -> bool {
         self.claiming_in_all() > 0

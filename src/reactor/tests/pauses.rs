@@ -293,6 +293,28 @@ fn what_could_not_begin_in_time_is_tried_again_at_once_however_often() {
         world.run_until(world.now.db + Duration::from_millis(100));
     }
     assert_eq!(world.in_flight, [id(0)]);
+    assert_eq!(
+        world.asked, 1,
+        "its claim holds, and no record goes before it"
+    );
+}
+
+/// What the next read shows stops it, and nothing begins before that.
+#[test]
+fn what_could_not_begin_in_time_is_stopped_by_a_pause_meanwhile() {
+    let mut world = World::new(settings(8), [Row::due(0, at(1_000))]);
+    world.run_until(at(1_000));
+    let id = world.in_flight.pop().expect("it is being sent");
+    let late = 2 * world.reactor.settings.limits.pauses.max_age;
+    world.now.db = world.now.db + late;
+    world.now.up = world.now.up + late;
+    world.pauses.all = vec![everything(Moment::MAX)];
+    world.handle(Input::TooLate { id });
+    world.run_until(at(5_000));
+    assert_eq!((world.starts, world.count(Status::Pending)), (1, 1));
+    world.pause(Vec::new());
+    world.run_until(at(6_000));
+    assert_eq!(world.starts, 2);
 }
 
 /// A journal that cannot be written, on a disk that stalls first: that is known late, and waits all the same.

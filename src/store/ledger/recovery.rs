@@ -19,10 +19,25 @@ const PAGE: usize = 1_000;
 impl Store {
     /// What this instance left open, in the order of the tokens.
     pub async fn left_open(&self, instance: InstanceId) -> Result<Vec<LeftOpen>, StoreError> {
+        self.without_certain_outcome(instance, true).await
+    }
+
+    /// What of this instance was reaped, and has no certain outcome: not what it has under way.
+    pub async fn reaped(&self, instance: InstanceId) -> Result<Vec<LeftOpen>, StoreError> {
+        self.without_certain_outcome(instance, false).await
+    }
+
+    async fn without_certain_outcome(
+        &self,
+        instance: InstanceId,
+        in_flight: bool,
+    ) -> Result<Vec<LeftOpen>, StoreError> {
         let mut open = Vec::<LeftOpen>::new();
         loop {
             let after = open.last().map(|last| last.token);
-            let next = self.left_open_after(instance, after).await?;
+            let next = self
+                .page_without_certain_outcome(instance, in_flight, after)
+                .await?;
             let is_last = next.len() < PAGE;
             open.extend(next);
             if is_last {
@@ -31,9 +46,10 @@ impl Store {
         }
     }
 
-    async fn left_open_after(
+    async fn page_without_certain_outcome(
         &self,
         instance: InstanceId,
+        in_flight: bool,
         after: Option<AttemptToken>,
     ) -> Result<Vec<LeftOpen>, StoreError> {
         const STEP: &str = "looking for what a dead instance left open";
@@ -42,7 +58,7 @@ impl Store {
         let most = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let after = after.map(|token| token.0);
         let rows = client
-            .query(&open, &[&instance.0, &most, &after])
+            .query(&open, &[&instance.0, &most, &after, &in_flight])
             .await
             .map_err(StoreError::at(STEP))?;
         let read = |row: &tokio_postgres::Row| -> Result<LeftOpen, tokio_postgres::Error> {

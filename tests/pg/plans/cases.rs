@@ -706,7 +706,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/recover_open",
         40,
         20,
-        "plans.id('instance', 1), 100, null",
+        "plans.id('instance', 1), 100, null, true",
     ),
     case(
         "ledger/recover_unbegun",
