@@ -29,8 +29,8 @@ pub(super) struct Outgoing<P> {
     pub(super) pause: FailurePause,
 }
 
-/// What has finished of a lane (`None`: of a claim that the reactor does not know). Acceptances have a queue of their own:
-/// during a herd it is long, and what happens next to a message with another outcome must not wait for it.
+/// What has finished of a lane (`None`: of a claim that the reactor does not know). Acceptances have a queue of their
+/// own: during a herd it is long, and what happens next to a message with another outcome must not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct QueueKey {
     is_accepted: bool,

@@ -80,8 +80,8 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// How many outcomes may wait for their record while messages of this priority and below are claimed: a herd is sent
-    /// sooner than it is recorded, and what is more urgent must not wait for its records.
+    /// How many outcomes may wait for their record while messages of this priority and below are claimed: a herd is
+    /// sent sooner than it is recorded, and what is more urgent must not wait for its records.
     fn unrecorded_max(&self, priority: Priority) -> usize {
         let eighths = match priority {
             Priority::Low => 4,

@@ -13,6 +13,7 @@ mod ahead;
 mod capabilities;
 mod counts;
 mod distance;
+mod herd;
 mod lanes;
 mod locked;
 mod paces;

@@ -1,8 +1,8 @@
 -- Attempts of a dead instance without a certain outcome: those that it had open, and those of them that were
 -- reaped since. For those that it recorded as unknown itself, the ledger has when the request began.
 -- In the order of their tokens, a page at a time.
--- $1 instance  $2 rows at most  $3 those after this token (null: from the first)  $4 whether those too that it has open;
--- without, what a living instance has under way is not read
+-- $1 instance  $2 rows at most  $3 those after this token (null: from the first)  $4 whether those too that it has
+-- open; without, what a living instance has under way is not read
 with open as (
   select a.token, a.message_id, a.number, true as in_flight
     from punctual.attempts a
