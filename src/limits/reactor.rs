@@ -16,9 +16,11 @@ pub struct IntakeLimits {
     /// There a sweep begins so long before the next message that is known is due, if the last one began before half
     /// its distance: what was written since then and is due together with it is found in time.
     pub sweep_ahead: Duration,
-    /// The least pause between full sweeps, however often one is requested; and before what is about to be due is read
-    /// again because notifications had no room.
+    /// The least pause between full sweeps, however often one is requested.
     pub rescan_pause: Duration,
+    /// The same before what is about to be due is read again because notifications had no room: what is written then
+    /// and due at once is late by this at most.
+    pub near_pause: Duration,
     /// And at least this many times as long as the last one took: requests, resumed pauses and a channel that comes
     /// and goes must not cause sweeps of a million rows all the time. What is about to be due is read every
     /// [`Self::near_sweep`] in any case, and at once after a pause, a quarantine or the loss of the channel. Near
@@ -207,6 +209,7 @@ impl Default for IntakeLimits {
             unnotified_sweep: Duration::from_secs(1),
             sweep_ahead: Duration::from_millis(100),
             rescan_pause: Duration::from_secs(1),
+            near_pause: Duration::from_millis(200),
             rescan_share: 10,
             notified_max: 10_000,
             armed_max: 500_000,

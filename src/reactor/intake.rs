@@ -86,7 +86,7 @@ pub(super) struct Intake {
     /// A sweep that arms those is not to begin before this.
     unlock_after: Uptime,
     next_near: Uptime,
-    /// Not before this if notifications were discarded: [`IntakeLimits::rescan_pause`] after the last sweep began.
+    /// Not before this if notifications were discarded: [`IntakeLimits::near_pause`] after the last sweep began.
     near_after: Uptime,
     next_full: Option<Uptime>,
     /// How far the agenda reaches.
@@ -332,7 +332,7 @@ impl Intake {
         };
         self.next_near = now.up + self.near_sweep;
         self.near_began = now.up;
-        self.near_after = now.up + self.limits.rescan_pause;
+        self.near_after = now.up + self.limits.near_pause;
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {
             reach,

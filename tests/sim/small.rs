@@ -44,6 +44,7 @@ pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
             quarantine_cleared_max: few(),
             rescan_share: u32::try_from(few()).unwrap_or(1),
             rescan_pause: own.intake.rescan_pause / u32::try_from(few()).unwrap_or(1),
+            near_pause: own.intake.near_pause / u32::try_from(few()).unwrap_or(1),
             ..own.intake
         },
         claims: ClaimLimits {

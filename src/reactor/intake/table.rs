@@ -309,6 +309,9 @@ impl<P: Clone> Reactor<P> {
         }
         let pause = took.saturating_mul(limits.rescan_share);
         self.intake.unlock_after = now.up + pause;
+        if sweep.reach == Reach::Near {
+            self.intake.near_after = self.intake.near_after.max(now.up + pause);
+        }
         if sweep.reach == Reach::Full {
             if self.intake.channel == Channel::Up && sweep.heard {
                 self.intake.channel = Channel::Loaded;
