@@ -68,7 +68,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// The least priority that another claim may have. While there are as many claims as there may be, one more is for
-    /// what is more urgent than any of theirs: it must not wait for a herd that is not.
+    /// what is more urgent than some of theirs: it must not wait for a herd that is not.
     pub(super) fn least_claimed(&self) -> Option<Priority> {
         match self.claims.cmp(&self.claims_at_once()) {
             Ordering::Less => Some(Priority::Low),

@@ -197,6 +197,8 @@ impl<P: Clone> Reactor<P> {
             self.lanes.note(of.0, Load::ended);
             self.slow_down(of, &outcome, now);
             self.pauses.cleared_again(asked);
+            // Others wait for that too.
+            self.pauses.want();
             self.await_start(id, now);
             return;
         }
