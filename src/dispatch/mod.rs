@@ -120,7 +120,7 @@ impl Dispatch {
                 .map(|ask| (ask.id, ask.token, ask.via))
                 .collect();
             let before = clock::reading();
-            let claim = self.store.claim_via(&asks, self.lease);
+            let claim = self.store.claim(&asks, self.lease);
             let (patience, at_most) = (ASKING_PATIENCE, PATIENCE);
             match self.store.within_at_work(patience, at_most, claim).await {
                 Ok(claimed) => {

@@ -67,9 +67,7 @@ impl Dispatch {
             .collect();
         let before = clock::reading();
         let via: Vec<_> = group.iter().map(|ask| ask.via).collect();
-        let claim = self
-            .store
-            .claim_paced_via(&asks, &via, self.lease, left_out);
+        let claim = self.store.claim_paced(&asks, &via, self.lease, left_out);
         let claim = self.store.within_at_work(ASKING_PATIENCE, PATIENCE, claim);
         let claimed = claim.await?;
         if let Some(database) = claimed.now {

@@ -342,7 +342,7 @@ impl Real {
         answer: &mut Facts,
     ) -> Result<(), StoreError> {
         let asks = asks.iter();
-        let asks = asks.map(|(row, token)| (message(*row), attempt(*token)));
+        let asks = asks.map(|(row, token)| (message(*row), attempt(*token), None));
         let asks: Vec<_> = asks.collect();
         for (id, response) in self.store(by).claim(&asks, lease).await?.answers {
             match response {
@@ -392,7 +392,10 @@ impl Real {
                 let asks: Vec<_> = asks.collect();
                 let until = at(start, WINDOW);
                 let store = self.store(*by);
-                let mut won = store.claim_paced(&asks, *lease, 0).await?.won;
+                let mut won = store
+                    .claim_paced(&asks, &vec![None; asks.len()], *lease, 0)
+                    .await?
+                    .won;
                 let of: Vec<_> = asks.iter().map(|(id, ..)| *id).collect();
                 let mut waits = store.paces(Some(&of), until).await?;
                 for id in of {

@@ -88,7 +88,7 @@ async fn a_retry_that_waits_is_dropped() {
                  from scheduled_messages";
     assert_eq!(world.text(row).await, "1 t t");
     make_due(&world).await;
-    let asks = [(world.claim.id, AttemptToken::fresh())];
+    let asks = [(world.claim.id, AttemptToken::fresh(), None)];
     let claimed = world
         .store
         .claim(&asks, Duration::from_secs(30))

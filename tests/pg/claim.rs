@@ -207,7 +207,7 @@ async fn a_claim_may_come_a_lead_before_the_time_and_no_sooner() {
         let set = "update scheduled_messages set status = 'pending',
                      scheduled_at = clock_timestamp() + interval";
         run(&world.unseen, &format!("{set} '{lead_ms} ms'")).await;
-        let asks = [(MessageId(id), AttemptToken::fresh())];
+        let asks = [(MessageId(id), AttemptToken::fresh(), None)];
         let claimed = store.claim(&asks, LEASE).await.unwrap();
         match &claimed.answers[0].1 {
             ClaimResponse::Won(claim) => {

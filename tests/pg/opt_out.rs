@@ -64,7 +64,7 @@ impl World {
 
     /// Whether a claim wins the row; if not, it must have been cancelled.
     pub(crate) async fn claimed(&self, id: Uuid) -> bool {
-        let asks = [(MessageId(id), AttemptToken::fresh())];
+        let asks = [(MessageId(id), AttemptToken::fresh(), None)];
         let lease = Duration::from_secs(30);
         let mut claimed = self.store.claim(&asks, lease).await.unwrap();
         match claimed.answers.remove(0).1 {
@@ -360,7 +360,7 @@ async fn an_opt_out_is_recorded_though_its_messages_cannot_be_cancelled() {
         assert!(world.suppressed().await);
         assert_eq!(world.fate(pending).await, "pending");
         // Nor does a claim win it.
-        let asks = [(MessageId(pending), AttemptToken::fresh())];
+        let asks = [(MessageId(pending), AttemptToken::fresh(), None)];
         let lease = Duration::from_secs(30);
         let claimed = world.store.claim(&asks, lease).await;
         assert!(claimed.is_err_and(|error| error.is_refusal()));

@@ -43,7 +43,7 @@ pub(crate) async fn try_claim(
 ) -> Result<Vec<ClaimResponse<Claim>>, StoreError> {
     let asks: Vec<_> = ids
         .iter()
-        .map(|id| (MessageId(*id), AttemptToken::fresh()))
+        .map(|id| (MessageId(*id), AttemptToken::fresh(), None))
         .collect();
     let claimed = store.claim(&asks, LEASE).await?;
     assert_eq!(

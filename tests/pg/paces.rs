@@ -55,7 +55,7 @@ async fn row(world: &World, ago: i32) -> Uuid {
 
 async fn ask(store: &Store, pace: PaceId) -> PacedResponse<Claim> {
     let asks = [(pace, AttemptToken::fresh(), RATE_SLACK)];
-    let mut claimed = store.claim_paced(&asks, LEASE, 0).await.unwrap();
+    let mut claimed = store.claim_paced(&asks, &[None], LEASE, 0).await.unwrap();
     if let Some(paced) = claimed.won.remove(&pace) {
         return PacedResponse::Won(Box::new(paced));
     }

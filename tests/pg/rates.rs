@@ -58,7 +58,7 @@ async fn text(world: &World, from: Option<&str>, body: &str, ago: i32) -> Uuid {
 
 async fn take(store: &Store, pace: PaceId) -> Option<PacedClaim<Claim>> {
     let asks = [(pace, AttemptToken::fresh(), RATE_SLACK)];
-    let claimed = store.claim_paced(&asks, LEASE, 0).await.unwrap();
+    let claimed = store.claim_paced(&asks, &[None], LEASE, 0).await.unwrap();
     let won = claimed.won.into_iter().next();
     won.map(|(of, claim)| {
         assert_eq!(of, pace);
@@ -329,7 +329,11 @@ async fn a_message_of_a_campaign_takes_the_later_of_both_slots() {
     run(&world.unseen, &join).await;
     // It is in the queue of its campaign, and in no other. In one statement a sender is charged once.
     let asks = [rate, pace].map(|id| (id, AttemptToken::fresh(), RATE_SLACK));
-    let won = store.claim_paced(&asks, LEASE, 0).await.unwrap().won;
+    let won = store
+        .claim_paced(&asks, &[None; 2], LEASE, 0)
+        .await
+        .unwrap()
+        .won;
     assert_eq!(won.len(), 1);
     let paced = &won[&pace];
     assert_eq!(

@@ -198,7 +198,7 @@ fn report<'a>(sid: &'a str, status: &'a str, code: &'a str) -> Vec<(&'a str, &'a
 }
 
 pub(crate) async fn claim(store: &Store, id: Uuid) -> Claim {
-    let asks = [(MessageId(id), AttemptToken::fresh())];
+    let asks = [(MessageId(id), AttemptToken::fresh(), None)];
     let claimed = store.claim(&asks, Duration::from_secs(30)).await.unwrap();
     match claimed.answers.into_iter().next().unwrap().1 {
         ClaimResponse::Won(claim) => claim,

@@ -214,7 +214,7 @@ impl Fed {
 
     /// Whether a claim takes it now.
     async fn is_claimed(&self, id: Uuid) -> bool {
-        let asked = [(MessageId(id), AttemptToken::fresh())];
+        let asked = [(MessageId(id), AttemptToken::fresh(), None)];
         let claimed = self.store.claim(&asked, Duration::from_secs(30)).await;
         matches!(claimed.unwrap().answers[0].1, ClaimResponse::Won(_))
     }

@@ -247,7 +247,7 @@ async fn a_reply_to_the_account_that_a_route_took_stops_the_rest() {
     let eu = LaneKey::of(Channel::Sms).with_account("eu");
     let eu = by_route.routes.number(&eu);
     let asks = [(MessageId(first), AttemptToken::fresh(), eu)];
-    let mut claimed = store.claim_via(&asks, ours::LEASE).await.unwrap();
+    let mut claimed = store.claim(&asks, ours::LEASE).await.unwrap();
     let ClaimResponse::Won(mut claim) = claimed.answers.remove(0).1 else {
         panic!("it is claimed");
     };

@@ -37,20 +37,10 @@ pub(super) struct ClaimRows {
 }
 
 impl Store {
-    /// Claims messages under tokens drawn for them, those that name no account by the default one. Rows that were not
-    /// won are read again, so that the result says why. After an error other than a refusal the claim may be committed
-    /// nonetheless.
+    /// Claims messages under tokens drawn for them, those that name no account each by the one that was chosen for it.
+    /// Rows that were not won are read again, so that the result says why. After an error other than a refusal the
+    /// claim may be committed nonetheless.
     pub async fn claim(
-        &self,
-        asks: &[(MessageId, AttemptToken)],
-        lease: Duration,
-    ) -> Result<Claimed, StoreError> {
-        let asks: Vec<_> = asks.iter().map(|(id, token)| (*id, *token, None)).collect();
-        self.claim_via(&asks, lease).await
-    }
-
-    /// The same, those that name no account each by the one that was chosen for it.
-    pub async fn claim_via(
         &self,
         asks: &[(MessageId, AttemptToken, Option<AccountNumber>)],
         lease: Duration,

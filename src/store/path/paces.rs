@@ -32,21 +32,11 @@ pub struct PacesClaimed {
 }
 
 impl Store {
-    /// Claims the next message of each of these paces, under a token drawn for it; the first `left_out` of each are
-    /// passed over. [`Self::paces`] shows when the next message of the others may start. After an error other than a
-    /// refusal the claim may be committed nonetheless.
+    /// Claims the next message of each of these paces, under a token drawn for it, and one that names no account by
+    /// that which was chosen for its pace; the first `left_out` of each are passed over. [`Self::paces`] shows when
+    /// the next message of the others may start. After an error other than a refusal the claim may be committed
+    /// nonetheless.
     pub async fn claim_paced(
-        &self,
-        asks: &[(PaceId, AttemptToken, Duration)],
-        lease: Duration,
-        left_out: u32,
-    ) -> Result<PacesClaimed, StoreError> {
-        let via = vec![None; asks.len()];
-        self.claim_paced_via(asks, &via, lease, left_out).await
-    }
-
-    /// The same, messages that name no account each by the one that was chosen for its pace.
-    pub async fn claim_paced_via(
         &self,
         asks: &[(PaceId, AttemptToken, Duration)],
         via: &[Option<AccountNumber>],
