@@ -23,6 +23,20 @@ begin
           union select 'user', u.what from unnest(users) as u (what) where u.what is not null) k
    order by k.scope, k.what
   on conflict (day, scope, what) do update set amount = d.amount;
+  -- A daemon may have given this statement up and recorded since that nothing was sent: nothing would take that back.
+  if exists (
+    select from unnest(tokens) as c (token)
+     cross join lateral (
+       select from punctual.attempts a where a.token = c.token and a.outcome is not null offset 0) a) then
+    select array_agg(c.token order by c.position), array_agg(c.amount order by c.position),
+           array_agg(c.campaign order by c.position), array_agg(c.user_id order by c.position),
+           array_agg(c.must order by c.position)
+      into tokens, amounts, campaigns, users, musts
+      from unnest(tokens, amounts, campaigns, users, musts) with ordinality
+             as c (token, amount, campaign, user_id, must, position)
+     where not exists (
+       select from punctual.attempts a where a.token = c.token and a.outcome is not null);
+  end if;
   -- Nearly always there is room for all.
   select not exists (
     select from (select k.scope, k.what, min(k.cap) as cap, sum(a.amount) as amount

@@ -17,28 +17,107 @@ use crate::store::{Charge, StoreError};
 /// Before a text is tried again whose cost could not be counted.
 const NOT_COUNTED: Duration = Duration::from_secs(10);
 
+/// The texts of a claim that are counted to one day.
+#[derive(Debug)]
+pub struct Owed {
+    /// The day, as the database has it.
+    pub day: String,
+    /// When it ends.
+    pub ends: Moment,
+    /// The texts, the urgent ones first.
+    pub charges: Vec<Charge>,
+}
+
+/// What caps keep back.
+#[derive(Debug, Default)]
+pub struct KeptBack {
+    /// What becomes of each text.
+    pub settled: HashMap<AttemptToken, Settlement>,
+    /// What is paused until the day ends, and for which cap.
+    pub paused: BTreeMap<PauseKey, CostScope>,
+}
+
+impl Owed {
+    /// What is to be counted of a claim. A text costs on the day on which it is due, not on that of its claim, which is
+    /// a moment before: what waits for the end of a day would be kept back by that day again. `day_of`: the day of a
+    /// moment, and when it ends.
+    pub fn of(
+        judged: &[ClaimJudged],
+        costs: &Costs,
+        now: Moment,
+        day_of: impl Fn(Moment) -> Option<(String, Moment)>,
+    ) -> Vec<Self> {
+        let charges = judged.iter().filter_map(|one| charge(one, costs));
+        let mut charges: Vec<_> = charges.collect();
+        charges.sort_by_key(|(priority, ..)| Reverse(*priority));
+        let mut days: BTreeMap<Moment, Self> = BTreeMap::new();
+        for (_, due, charge) in charges {
+            let Some((day, ends)) = day_of(due.max(now)) else {
+                continue;
+            };
+            let own = days.entry(ends).or_insert_with(|| Self {
+                day,
+                ends,
+                charges: Vec::new(),
+            });
+            own.charges.push(charge);
+        }
+        days.into_values().collect()
+    }
+
+    /// What follows of caps that these would exceed: at that of the installation all texts are paused until the day
+    /// ends, at that of a campaign its messages, and at that of a user the text is deferred.
+    pub fn keep_back(&self, costs: &Costs, over: &[(AttemptToken, CostScope)]) -> KeptBack {
+        let over: HashMap<_, _> = over.iter().copied().collect();
+        let mut kept_back = KeptBack::default();
+        for charge in &self.charges {
+            let Some(scope) = over.get(&charge.token) else {
+                continue;
+            };
+            let reason = costs.reached(*scope);
+            let settlement = match pause(*scope, charge) {
+                Some(key) => {
+                    kept_back.paused.entry(key).or_insert(*scope);
+                    Settlement::kept_back(reason)
+                }
+                None => Settlement::deferred(self.ends, reason),
+            };
+            kept_back.settled.insert(charge.token, settlement);
+        }
+        kept_back
+    }
+}
+
+/// Nothing is sent whose cost could not be counted.
+pub fn uncounted(now: Moment) -> Settlement {
+    let reason = Reason::new(ReasonKind::CostCap, "its cost could not be counted");
+    Settlement::deferred(now + NOT_COUNTED, reason)
+}
+
 impl Dispatch {
-    /// Counts the texts that are to be sent, the urgent ones first. What a cap keeps back is not sent: at that of the
-    /// installation all texts are paused until the day ends, at that of a campaign its messages, and at that of a user
-    /// the text is deferred.
+    /// Counts the texts that are to be sent. What a cap keeps back is not sent.
     pub(super) async fn charge_costs(&self, judged: &mut [ClaimJudged]) {
         let Some(costs) = self.rules.costs.as_deref() else {
             return;
         };
-        let mut charges: Vec<_> = judged.iter().filter_map(|one| charge(one, costs)).collect();
-        charges.sort_by_key(|(priority, _)| Reverse(*priority));
-        let charges: Vec<Charge> = charges.into_iter().map(|(_, charge)| charge).collect();
-        if charges.is_empty() {
+        let now = self.clock.now().db;
+        let day_of = |at| {
+            let (day, ends, _) = policy::local_day(&self.rules.timezone, at)?;
+            Some((day.to_string(), ends))
+        };
+        let days = Owed::of(judged, costs, now, day_of);
+        if days.is_empty() {
             return;
         }
-        let kept_back = match self.count(costs, &charges).await {
+        let kept_back = match self.count(costs, &days).await {
             Ok(kept_back) => kept_back,
             Err(error) => {
-                tracing::warn!(messages = charges.len(), %error, "the cost of texts could not be counted; retrying");
-                let until = self.clock.now().db + NOT_COUNTED;
-                let reason = Reason::new(ReasonKind::CostCap, "its cost could not be counted");
-                let all = charges.iter().map(|own| own.token);
-                all.map(|token| (token, Settlement::deferred(until, reason.clone())))
+                let all = days.iter().flat_map(|owed| &owed.charges);
+                let all: Vec<_> = all.map(|own| own.token).collect();
+                tracing::warn!(messages = all.len(), %error, "the cost of texts could not be counted; retrying");
+                let settlement = uncounted(self.clock.now().db);
+                all.into_iter()
+                    .map(|token| (token, settlement.clone()))
                     .collect()
             }
         };
@@ -55,33 +134,19 @@ impl Dispatch {
     async fn count(
         &self,
         costs: &Costs,
-        charges: &[Charge],
+        days: &[Owed],
     ) -> Result<HashMap<AttemptToken, Settlement>, StoreError> {
-        let now = self.clock.now().db;
-        let Some((day, ends, _)) = policy::local_day(&self.rules.timezone, now) else {
-            return Ok(HashMap::new());
-        };
-        let day = day.to_string();
-        let count = self.store.charge_costs(&day, charges, &costs.caps);
-        let over = self.store.within(ASKING_PATIENCE, count).await?;
-        let over: HashMap<_, _> = over.into_iter().collect();
-        let (mut settled, mut paused) = (HashMap::new(), BTreeMap::new());
-        for charge in charges {
-            let Some(scope) = over.get(&charge.token) else {
-                continue;
-            };
-            let reason = costs.reached(*scope);
-            let settlement = match pause(*scope, charge) {
-                Some(key) => {
-                    paused.entry(key).or_insert(*scope);
-                    Settlement::kept_back(reason)
-                }
-                None => Settlement::deferred(ends, reason),
-            };
-            settled.insert(charge.token, settlement);
-        }
-        for (key, scope) in paused {
-            self.pause_at_cap(costs, &key, scope, ends).await?;
+        let mut settled = HashMap::new();
+        for owed in days {
+            let count = self
+                .store
+                .charge_costs(&owed.day, &owed.charges, &costs.caps);
+            let over = self.store.within(ASKING_PATIENCE, count).await?;
+            let kept_back = owed.keep_back(costs, &over);
+            settled.extend(kept_back.settled);
+            for (key, scope) in kept_back.paused {
+                self.pause_at_cap(costs, &key, scope, owed.ends).await?;
+            }
         }
         Ok(settled)
     }
@@ -119,8 +184,8 @@ fn pause(scope: CostScope, charge: &Charge) -> Option<PauseKey> {
     }
 }
 
-/// What a text that is to be sent is counted as, and how urgent it is.
-fn charge((_, answer): &ClaimJudged, costs: &Costs) -> Option<(Priority, Charge)> {
+/// What a text that is to be sent is counted as, how urgent it is, and when it is due.
+fn charge((_, answer): &ClaimJudged, costs: &Costs) -> Option<(Priority, Moment, Charge)> {
     let ClaimResponse::Won(judged) = answer else {
         return None;
     };
@@ -132,5 +197,5 @@ fn charge((_, answer): &ClaimJudged, costs: &Costs) -> Option<(Priority, Charge)
         user: judged.pausable.user.clone(),
         must: cleared.part().before > 0,
     };
-    Some((cleared.about().priority, charge))
+    Some((cleared.about().priority, judged.due, charge))
 }

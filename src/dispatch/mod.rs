@@ -29,6 +29,7 @@ mod pauses;
 mod texts;
 mod window;
 
+pub use costs::{KeptBack, Owed, uncounted};
 pub use notes::{Failing, LatestResults, Notes, StoreFailure};
 
 /// The payload of a cleared message in the reactor.

@@ -155,6 +155,30 @@ async fn what_was_not_sent_is_returned_and_a_price_that_is_known_takes_the_place
     );
 }
 
+/// The statement was given up and takes effect when that was recorded.
+#[tokio::test]
+async fn what_has_ended_is_not_counted_any_more() {
+    let world = World::new().await;
+    let store = store(&world);
+    let ids = world.rows(3, "pending").await;
+    let claims = won(&store, &ids).await;
+    let charges: Vec<_> = claims
+        .iter()
+        .map(|claim| Charge {
+            token: claim.token,
+            ..charge(5, Some("c1"), None)
+        })
+        .collect();
+    let reason = Reason::new(ReasonKind::CostCap, "its cost could not be counted");
+    let given_up = record(&claims[1], Settlement::kept_back(reason));
+    assert_eq!(recorded(&store, &[given_up]).await, 1);
+    let none = CostCaps::default();
+    counted(&store, &charges, &none).await;
+    assert_eq!(spent(&world).await, "campaign c1 10, installation 10");
+    counted(&store, &charges[1..2], &none).await;
+    assert_eq!(spent(&world).await, "campaign c1 10, installation 10");
+}
+
 #[tokio::test]
 async fn a_cap_pauses_and_leaves_a_persons_pause_as_it_is() {
     let world = World::new().await;
