@@ -788,6 +788,31 @@ begin
 end
 $$;
 
+-- The jobs that wait for a delivery which the app cancels are cancelled too. One that is locked is about to be changed
+-- by whoever has it.
+create or replace function punctual.end_delivery_jobs(delivery uuid, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+declare
+  job uuid;
+begin
+  if not exists (select from pg_catalog.pg_trigger t
+                  where t.tgrelid = to_regclass('public.queue_jobs') and t.tgname = 'punctual_notification') then
+    return;
+  end if;
+  for job in
+    select j.id from public.queue_jobs j
+     where (j.metadata ->> 'delivery_id') = delivery::text and j.job_type::text = 'send_notification'
+       and j.status::text in ('pending', 'retrying')
+       for no key update skip locked
+  loop
+    perform punctual.job_write(job, jsonb_build_object('status', 'cancelled', 'error_message', coalesce(reason, 'its delivery was cancelled')));
+  end loop;
+end
+$$;
+
+revoke execute on function punctual.end_delivery_jobs(uuid, text) from PUBLIC;
+
 -- Has these jobs noticed, once there are both tables: what preset `buildos` calls.
 create or replace procedure punctual.offer_notification_jobs()
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -817,7 +842,7 @@ $$;
 -- server has refused for good has bounced. What write_back writes may become another word here, which it then notes as
 -- its own (source_own).
 create or replace function punctual.delivery_changed() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   steps constant text[] := '{sent,delivered,opened,clicked}';
   was constant int := array_position(steps, old.status);
@@ -848,6 +873,10 @@ begin
   elsif new.status = 'cancelled' then
     new.cancelled_at := coalesce(new.cancelled_at, clock_timestamp());
     new.cancel_reason := coalesce(new.cancel_reason, new.last_error);
+    -- Of what a daemon has cancelled it writes the outcome to the jobs itself.
+    if old.status <> 'cancelled' and (punctual.source_own()::jsonb -> 'buildos_deliveries' ? old.id::text) is not true then
+      perform punctual.end_delivery_jobs(old.id, new.cancel_reason);
+    end if;
   elsif old.status <> 'pending' then
     new.failed_at := null;
     new.cancelled_at := null;

@@ -550,7 +550,10 @@ begin
        and punctual.source_type(it.tab, it.definition -> 'columns' ->> 'status') is not null
     then
       execute punctual.source_trigger_text(it.name, it.tab, it.definition, it.pending);
-      execute punctual.source_back_text(it.name, it.tab, it.definition);
+      -- Nor can it be written to a record whose table is gone.
+      if punctual.record_faults(it.tab, it.definition) = '{}' then
+        execute punctual.source_back_text(it.name, it.tab, it.definition);
+      end if;
     end if;
     execute format('drop function punctual.%I(text, uuid)', 'source__' || it.name || '_back');
   end loop;

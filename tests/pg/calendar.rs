@@ -341,6 +341,14 @@ async fn an_event_that_no_message_reminds_of_costs_a_look_by_its_key() {
     const EVENTS: i64 = 100;
     let world = World::new().await;
     run(&world.user, "set track_functions = 'all'").await;
+    let there =
+        "select count(distinct proname) from pg_proc where pronamespace = 'punctual'::regnamespace
+                  and proname in ('event_is', 'event_gone', 'event_vars', 'is_only_recorded')";
+    assert_eq!(
+        one::<i64>(&world.unseen, there).await,
+        4,
+        "they are called so"
+    );
     // The plans of the session are made while there is next to nothing.
     for n in 0..8 {
         event(

@@ -124,6 +124,7 @@ async fn a_job_whose_delivery_is_over_does_not_stay_pending() {
         "update notification_deliveries set status = 'cancelled', cancel_reason = 'no more' where id = '{email}'"
     );
     run(&world.user, &cancel).await;
+    assert_eq!(job(&world, gone).await, "cancelled 0 f no more");
     set(&world, gone, "status = 'failed'").await;
     set(&world, gone, "status = 'pending'").await;
     assert_eq!(job(&world, gone).await, "cancelled 0 f no more");

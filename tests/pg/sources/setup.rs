@@ -396,3 +396,30 @@ async fn numbers_of_another_table_are_those_of_the_claim() {
     .await;
     assert_eq!(left, 0);
 }
+
+#[tokio::test]
+async fn an_update_does_not_stop_at_a_record_whose_table_is_gone() {
+    let world = World::new().await;
+    run(&world.user, TABLE).await;
+    let notes = "create table notes (id uuid primary key, about jsonb, state text)";
+    run(&world.user, notes).await;
+    let record = || {
+        json!([{
+            "table": "notes", "key": "id", "names": {"column": "about", "field": "reminder"},
+            "columns": {"status": "state"},
+            "words": {"pending": ["waiting"], "claimed": [], "sent": "sent", "delivered": "sent", "failed": "failed",
+                      "cancelled": "cancelled", "unconfirmed": "sent"},
+        }])
+    };
+    follow(&world, vec![with("/record", record())]).await;
+    // As an earlier version had made it.
+    let earlier = "create function punctual.source__rem_back(text, uuid) returns boolean language sql as 'select true';
+                   update punctual.triggers set checksum = '' where name like '%/sources.sql';
+                   drop table notes";
+    run(&world.unseen, earlier).await;
+    Migrator::embedded().run(world.db.dsn()).await.unwrap();
+    let gone = "select to_regprocedure('punctual.source__rem_back(text, uuid)') is null";
+    assert!(one::<bool>(&world.unseen, gone).await);
+    let why = refusal(&world, with("/record", record())).await;
+    assert!(why.contains("there is no table notes"), "{why}");
+}
