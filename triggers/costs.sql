@@ -23,7 +23,8 @@ begin
           union select 'user', u.what from unnest(users) as u (what) where u.what is not null) k
    order by k.scope, k.what
   on conflict (day, scope, what) do update set amount = d.amount;
-  -- A daemon may have given this statement up and recorded since that nothing was sent: nothing would take that back.
+  -- A daemon may have given this statement up and recorded since that nothing was sent: nothing would take that back. A
+  -- record that commits at this very moment is not seen, and the text stays counted: a day then permits one less.
   if exists (
     select from unnest(tokens) as c (token)
      cross join lateral (
