@@ -35,8 +35,14 @@ pub struct IntakeLimits {
     /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
     /// What another instance should have claimed by now is looked at together, so long after the first: each look costs
-    /// a statement, and most find that it has. The messages of an instance that has just died are late by this too.
+    /// a statement, and most find that it has. The first messages of an instance that has just died are late by this
+    /// too.
     pub turns_gather: Duration,
+    /// The same if there are many, or a look has just found one that was not claimed: an instance is away, or there are
+    /// more than it can claim in time.
+    pub turns_gather_helping: Duration,
+    /// For how long after such a look.
+    pub turns_helping: Duration,
     /// After a read or a sweep that failed: a failing database is not queried in a loop.
     pub failed_pause: Duration,
     /// Between checks of a row that another instance is sending; the first is when its lease is
@@ -80,6 +86,9 @@ pub struct ClaimLimits {
     /// From this many messages due together on, one claim is not enough for all, and they are
     /// claimed as early as is allowed.
     pub herd: usize,
+    /// Where several instances run: messages of a lane due within one [slice](crate::schedule::SLICE) that one instance
+    /// claims alone, at most; fewer if they cannot all start in that time. What is more is divided among all.
+    pub alone_max: usize,
     /// How long a request is assumed to take before one was made.
     pub first_request: Duration,
     /// Between tries of a row that another transaction has locked: it may roll back any moment.
@@ -214,7 +223,10 @@ impl Default for IntakeLimits {
             notified_max: 10_000,
             armed_max: 500_000,
             read_batch: 1_000,
-            turns_gather: Duration::from_millis(100),
+            turns_gather: Duration::from_millis(500),
+            turns_gather_helping: Duration::from_millis(100),
+            // Some slices of each of a few instances.
+            turns_helping: Duration::from_secs(10),
             failed_pause: Duration::from_millis(500),
             watch_pause: Duration::from_secs(1),
             stretch: 4_096,
@@ -236,6 +248,7 @@ impl Default for ClaimLimits {
             ahead_span: Duration::from_millis(200),
             ahead_claims: 3,
             herd: 32,
+            alone_max: 5_000,
             first_request: Duration::from_millis(250),
             locked_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
             locked_share: 10,

@@ -61,7 +61,8 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// The messages of one claim: as many of each lane, and then any others. What is in quarantine is disarmed on
-    /// the way, no more of it than `looks`: the rest waits for the next turn of the loop.
+    /// the way, and what is another instance's turn is passed over, no more of it than `looks`: the rest waits for the
+    /// next turn of the loop.
     fn fill_claim(
         &mut self,
         due: &mut [Lane],
@@ -87,7 +88,7 @@ impl<P: Clone> Reactor<P> {
                         break;
                     };
                     self.lanes[lane].claimed = number;
-                    if self.is_not_asked_for(id, &timer, now) {
+                    if self.is_not_asked_for(lane, id, &timer, now) {
                         *looks -= 1;
                     } else {
                         asks.push(self.ask(lane, id, timer, now));

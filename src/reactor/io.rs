@@ -134,6 +134,32 @@ pub struct Upcoming {
     pub written: Option<Moment>,
 }
 
+impl Upcoming {
+    /// A pending row without a pace, as it was read; what else a row is, it remains.
+    pub(super) fn read(id: MessageId, state: RowState) -> Result<Self, RowState> {
+        match state {
+            RowState::Pending {
+                due,
+                version,
+                attempts,
+                priority,
+                lane,
+                written,
+                pace: None,
+            } => Ok(Self {
+                id,
+                due,
+                version,
+                attempts,
+                priority,
+                lane,
+                written,
+            }),
+            state => Err(state),
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input<P> {

@@ -25,10 +25,12 @@ mod armed;
 mod cleared;
 mod load;
 mod order;
+mod slices;
 mod ways;
 
 pub(super) use armed::LanesWalk;
 use order::LaneOrder;
+use slices::Slices;
 
 pub(super) use cleared::{ByPriority, DueKey};
 pub(super) use load::Load;
@@ -54,6 +56,7 @@ pub(super) struct LaneState {
     /// How long recent requests took, in microseconds.
     send_us: f64,
     agenda: Agenda,
+    slices: Slices,
     /// The messages that wait for their due time or a permit.
     cleared: ByPriority<BTreeSet<DueKey>>,
     /// The number of the latest claim that had a message of this lane.
@@ -80,6 +83,7 @@ impl LaneState {
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
             agenda: Agenda::new(now.db),
+            slices: Slices::default(),
             cleared: ByPriority::default(),
             claimed: 0,
             moments: Moments::default(),

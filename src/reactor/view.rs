@@ -44,10 +44,12 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// The instance that is the first to claim a message.
-    fn owner(&self, id: MessageId, me: InstanceId) -> InstanceId {
-        self.ranking
-            .as_ref()
-            .map_or(me, |ranking| ranking.first(id))
+    fn owner(&self, id: MessageId, timer: &Timer, me: InstanceId) -> InstanceId {
+        let Some((ranking, lane)) = self.ranking.as_ref().zip(self.lanes.lane_of(id)) else {
+            return me;
+        };
+        let limits = &self.settings.limits.claims;
+        ranking.first(id, timer.due, self.lanes.due_with(lane, timer.due, limits))
     }
 
     /// How far the window reaches, and what is in it.
@@ -207,7 +209,7 @@ impl<P: Clone> Reactor<P> {
             attempt: i32::from(timer.attempts),
             part: None,
             version: i64::from(timer.version),
-            owner: self.owner(id, me),
+            owner: self.owner(id, &timer, me),
             lane: self.lanes.name_of(id),
             forecast: None,
         }

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::density::Density;
+use super::ranking::Turn;
 use super::wheel::{LEVELS, LevelInfo, Wheel};
 use crate::message::{MessageId, Moment, Priority};
 
@@ -31,8 +32,8 @@ pub struct Timer {
     pub lock_misses: u16,
     /// Another instance is sending it; this is when its lease is over.
     pub watch: bool,
-    /// It is another instance's turn first.
-    pub others_first: bool,
+    /// Whose turn it is when it is to be checked.
+    pub turn: Turn,
     /// Its place among those that are due.
     pub priority: Priority,
 }

@@ -26,5 +26,5 @@ pub use density::DENSITY_BUCKET;
 pub use lead::{LEAD_MAX, Lead, LeadSetting, ROUND_TRIP_MAX};
 pub use look_ups::LookUpPlan;
 pub use pace::{PACE_SLACK, RATE_SLACK};
-pub use ranking::{Ranking, STAGGER};
+pub use ranking::{HowMany, Ranking, SLICE, STAGGER, Turn, slice};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

@@ -54,6 +54,7 @@ pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
             ahead_max_with_journal,
             ahead_urgent: reserved(few(), ahead_max.min(ahead_max_with_journal)),
             herd: few(),
+            alone_max: few(),
             locked_share: u32::try_from(few()).unwrap_or(1),
             ..own.claims
         },

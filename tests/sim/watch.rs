@@ -8,7 +8,7 @@ use punctual::policy::Rule;
 use punctual::schedule::{PACE_SLACK, STAGGER};
 
 use crate::model::{Attempt, Row, SENDER, campaign_of, sender_of};
-use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
+use crate::plan::{BEAT, MS, SECOND, SETTLING, SILENCE, SLOW_IN_CALM, micros, micros_of};
 use crate::rates::MOST_IN;
 use crate::trouble::Trouble;
 use crate::witness::Seen;
@@ -19,7 +19,7 @@ use crate::world::{Payload, START, World};
 const KNOWN_BEFORE: i64 = 200 * MS;
 pub(crate) const ON_TIME: i64 = 120 * MS;
 /// What another instance should have claimed is looked at so much later, together with others.
-const LOOKED_AT: i64 = 100 * MS;
+const LOOKED_AT: i64 = 500 * MS;
 /// After a pause what is paused is read, then the window, once a sweep that goes on is over.
 pub(crate) const RESUMED: i64 = SECOND;
 /// Where nothing is heard, or too late, the near sweep finds it.
@@ -347,9 +347,14 @@ impl World {
         let goes_before = |other: &&Row| !urgent || other.priority == Priority::Urgent;
         let beside = self.db.rows.values().filter(goes_before).count();
         let beside = i64::try_from(beside + usize::from(urgent) * 2).unwrap_or(0);
-        // Whoever was to claim it may have just died: the next one's turn is later.
-        let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
-        let stand_ins = stand_ins * (micros_of(STAGGER) + LOOKED_AT);
+        // Whoever was to claim it may have died, which is known after a while: the next one's turn is later.
+        let counted = self.db.members(SILENCE + micros(BEAT), self.db_now());
+        let counted = i64::try_from(counted.len().max(self.places())).unwrap_or(1);
+        let stand_ins = if counted > 1 {
+            counted * micros_of(STAGGER) + LOOKED_AT
+        } else {
+            0
+        };
         let on_time = ON_TIME + self.slowness() + beside * self.plan.queued() + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(due_at) - on_time

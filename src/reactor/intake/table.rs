@@ -1,13 +1,12 @@
 //! Rows that were read are put on the agenda or taken off it.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::events::Disarmed;
 use super::super::{Command, Reactor, Upcoming};
 use super::{Channel, Reach, Reading};
 use crate::message::{MessageId, Moment, Now, Priority, RowState, Uptime};
-use crate::schedule::{Ranking, Timer};
+use crate::schedule::{Ranking, Timer, Turn, slice};
 
 impl<P: Clone> Reactor<P> {
     pub(in crate::reactor) fn channel_up(&mut self) {
@@ -26,12 +25,6 @@ impl<P: Clone> Reactor<P> {
             self.intake.rescan();
         }
         self.ranking = Some(ranking);
-    }
-
-    /// How long after the first instance's turn ours is.
-    fn stagger(&self, id: MessageId) -> Duration {
-        let ranking = self.ranking.as_ref();
-        ranking.map_or(Duration::ZERO, |ranking| ranking.stagger(id))
     }
 
     pub(in crate::reactor) fn notified(&mut self, ids: Vec<MessageId>) {
@@ -57,7 +50,7 @@ impl<P: Clone> Reactor<P> {
         let mut ids = Vec::with_capacity(intake.notified.len().min(batch));
         // First and half of it, so that they wait for no long row of notifications.
         let is_free = |id: &MessageId| !self.busy.contains_key(id);
-        let passed = intake.turns.take(batch.div_ceil(2), now, is_free, &mut ids);
+        let passed = intake.turns.take(now, is_free, &mut ids);
         while ids.len() < batch {
             let Some(id) = intake.notified.pop_first() else {
                 break;
@@ -105,12 +98,17 @@ impl<P: Clone> Reactor<P> {
             }
             return;
         };
+        let behind = if reading.passed.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.behind(now)
+        };
         for (id, state) in rows {
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
                 None if reading.overtaken.contains(&id) => self.intake.note_for_read(id),
                 None if reading.passed.contains(&id) => {
-                    self.turn_has_passed(id, state, reading.sweep, now);
+                    self.turn_has_passed(id, state, reading.sweep, &behind, now);
                 }
                 None => self.row_read(id, state, reading.sweep, now),
             }
@@ -142,44 +140,32 @@ impl<P: Clone> Reactor<P> {
         if self.draining {
             return;
         }
+        match Upcoming::read(id, state) {
+            Ok(row) if lock_misses > 0 => {
+                let at = self.locked.next_try(lock_misses, now).max(row.due);
+                self.arm(&row, (at, Turn::Anybodys), sweep, lock_misses, now);
+            }
+            Ok(row) if self.is_in_window(id, row.due, now) => {
+                let turn = self.turn(id, row.due, now);
+                self.arm(&row, turn, sweep, 0, now);
+            }
+            Ok(row) => {
+                let former = self.lanes.remove(id);
+                self.log_disarmed(id, former, Disarmed::AfterWindow(row.due), now);
+            }
+            Err(other) => self.row_is_not_armed(id, other, sweep, now),
+        }
+    }
+
+    /// A row that waits for something else than its due time: its pace, or another instance.
+    fn row_is_not_armed(&mut self, id: MessageId, state: RowState, sweep: u32, now: Now) {
         match state {
-            RowState::Pending {
-                due,
-                version,
-                attempts,
-                priority,
-                lane,
-                written,
-                pace,
-            } => {
+            RowState::Pending { pace, due, .. } => {
+                let former = self.lanes.remove(id);
+                let at = pace.as_ref().map_or(due, |pace| pace.at);
+                self.log_disarmed(id, former, Disarmed::AfterWindow(at), now);
                 if let Some(pace) = pace {
-                    let former = self.lanes.remove(id);
-                    self.log_disarmed(id, former, Disarmed::AfterWindow(pace.at), now);
                     self.note_pace(*pace, sweep, now);
-                    return;
-                }
-                let row = Upcoming {
-                    id,
-                    due,
-                    version,
-                    attempts,
-                    priority,
-                    lane,
-                    written,
-                };
-                if lock_misses > 0 {
-                    let at = self.locked.next_try(lock_misses, now).max(due);
-                    self.arm(&row, at, sweep, lock_misses, now);
-                } else if self.is_in_window(id, due, now) {
-                    // Of what is overdue the others' turns are counted from now.
-                    let at = match self.stagger(id) {
-                        Duration::ZERO => due,
-                        stagger => due.max(now.db) + stagger,
-                    };
-                    self.arm(&row, at, sweep, 0, now);
-                } else {
-                    let former = self.lanes.remove(id);
-                    self.log_disarmed(id, former, Disarmed::AfterWindow(due), now);
                 }
             }
             RowState::Sending { lease_until, lane } => {
@@ -191,7 +177,7 @@ impl<P: Clone> Reactor<P> {
                     attempts: 0,
                     lock_misses: 0,
                     watch: true,
-                    others_first: false,
+                    turn: Turn::Others,
                     priority: Priority::Normal,
                 };
                 let lane = self.lanes.of(&lane, &self.settings, now);
@@ -208,7 +194,7 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn arm(
         &mut self,
         row: &Upcoming,
-        at: Moment,
+        (at, turn): (Moment, Turn),
         sweep: u32,
         lock_misses: u16,
         now: Now,
@@ -225,13 +211,17 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(row.attempts).unwrap_or(u16::MAX),
             lock_misses,
             watch: false,
-            others_first: lock_misses == 0 && at > row.due,
+            turn,
             priority: row.priority,
         };
         // By a route it may be the one that tries its account.
         let by_route = row.lane.route().and_then(|_| self.lanes.remove(row.id));
         let lane = self.lanes.of(&row.lane, &self.settings, now);
         let former = self.lanes.insert(lane, row.id, at, timer).or(by_route);
+        let is_counted = former.is_some_and(|former| slice(former.due) == slice(row.due));
+        if turn != Turn::Anybodys && !is_counted {
+            self.lanes.count_in_slice(lane, row.due);
+        }
         if row.lane.route().is_some() {
             self.lanes.note_trial(lane, row.id, now);
         }
@@ -255,6 +245,7 @@ impl<P: Clone> Reactor<P> {
         let first = self.next_due();
         if let Some((until, most)) = self.intake.begin_sweep(first, now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
+            self.lanes.forget_slices(now);
             self.slowed.forget_old(now.up);
             // Should a notification of them have been lost.
             self.pauses.want();
@@ -278,7 +269,7 @@ impl<P: Clone> Reactor<P> {
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting for another transaction's lock.
                 Some(timer) if timer.lock_misses > 0 && timer.due == row.due && !unlocks => {}
-                _ => self.arm(row, row.due + self.stagger(row.id), sweep, 0, now),
+                _ => self.arm(row, self.turn(row.id, row.due, now), sweep, 0, now),
             }
         }
     }

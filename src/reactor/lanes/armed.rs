@@ -64,7 +64,7 @@ impl LaneState {
 
 impl Lanes {
     /// Where a message is armed, if it is.
-    fn lane_of(&self, id: MessageId) -> Option<Lane> {
+    pub(in crate::reactor) fn lane_of(&self, id: MessageId) -> Option<Lane> {
         if self.elsewhere.is_empty() {
             return self.home;
         }

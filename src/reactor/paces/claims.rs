@@ -7,7 +7,7 @@ use super::super::{Busy, Command, JudgedClaim, PaceRequest, Phase, Reactor};
 use super::{Slot, Waiting};
 use crate::message::{Moment, Now, PaceDue, PaceId, PacedClaim, PacedResponse, Priority, Uptime};
 use crate::policy::ReasonKind;
-use crate::schedule::{LEAD_MAX, Timer};
+use crate::schedule::{LEAD_MAX, Timer, Turn};
 use crate::settle::Record;
 
 impl Waiting {
@@ -236,7 +236,7 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
             lock_misses: 0,
             watch: false,
-            others_first: false,
+            turn: Turn::Anybodys,
             priority,
         };
         let phase = Phase::Claiming { asked, sweep };

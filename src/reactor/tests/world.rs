@@ -20,7 +20,6 @@ use crate::settle::{AttemptBudget, Record, SendResult, Settlement};
 
 /// Turns of the loop in one stretch of time; more is a loop that does not get on.
 const TURNS_MAX: usize = 10_000;
-
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(in crate::reactor) fn id(n: u128) -> MessageId {
@@ -54,6 +53,7 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) claims_made: usize,
     /// Messages in these claims.
     pub(in crate::reactor) asked: usize,
+    pub(super) reads: usize,
     /// Rows that each sweep found.
     pub(super) loaded: Vec<usize>,
     /// How long a claim is said to take; its response comes at once.
@@ -87,6 +87,7 @@ impl World {
             claims_tried: 0,
             claims_made: 0,
             asked: 0,
+            reads: 0,
             loaded: Vec::new(),
             takes: Duration::from_millis(1),
             pauses: Pauses::default(),
@@ -207,6 +208,7 @@ impl World {
     pub(super) fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
         match command {
             Command::Read(ids) => {
+                self.reads += 1;
                 let gone = RowState::Gone { status: None };
                 let state = |row: &Row| {
                     let state = self.pauses.state(row.id, row.state(), self.now.db);

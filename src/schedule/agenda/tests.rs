@@ -18,7 +18,7 @@ fn timer(due: Moment) -> Timer {
         attempts: 0,
         lock_misses: 0,
         watch: false,
-        others_first: false,
+        turn: Turn::Open,
         priority: Priority::Normal,
     }
 }
