@@ -225,8 +225,6 @@ impl Intake {
         } else {
             self.next_near
         };
-        // What is due already waits for something else.
-        let first = first.filter(|first| *first > now.db);
         let before = first.map(|first| now.up + first.since(now.db) - self.limits.sweep_ahead);
         match before.filter(|before| self.near_began < *before) {
             Some(before) => {

@@ -272,7 +272,7 @@ impl<P: Clone> Reactor<P> {
     /// When [`Self::handle`] is to be called at the latest, in database time. `None`: only when
     /// something happens.
     pub fn next_wakeup(&mut self, now: Now) -> Option<Moment> {
-        let first = self.next_due();
+        let first = self.next_due(now);
         let intake = self.intake.next_wakeup(first, now);
         let records = self.outgoing.next_wakeup(now);
         let start = self.next_start(now);

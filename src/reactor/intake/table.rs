@@ -232,9 +232,9 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// When the next message is due that is known, where sweeps follow it.
-    pub(in crate::reactor) fn next_due(&mut self) -> Option<Moment> {
+    pub(in crate::reactor) fn next_due(&mut self, now: Now) -> Option<Moment> {
         if self.intake.follows_dues() {
-            self.lanes.next_due()
+            self.lanes.next_due(now.db)
         } else {
             None
         }
@@ -242,7 +242,7 @@ impl<P: Clone> Reactor<P> {
 
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
         let horizon = self.settings.horizon;
-        let first = self.next_due();
+        let first = self.next_due(now);
         if let Some((until, most)) = self.intake.begin_sweep(first, now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
             self.lanes.forget_slices(now);

@@ -176,10 +176,12 @@ impl Lanes {
         }
     }
 
-    /// When the next message that is armed is due, or an earlier moment.
-    pub(in crate::reactor) fn next_due(&mut self) -> Option<Moment> {
+    /// When the next message is due, or an earlier moment, of those lanes in which nothing is overdue: what is waits
+    /// for something else, and what follows in its lane may wait for that too.
+    pub(in crate::reactor) fn next_due(&mut self, now: Moment) -> Option<Moment> {
         self.refresh();
-        self.due.first().map(|bound| bound + LEAD_MAX)
+        let bound = self.due.first_after(now - LEAD_MAX);
+        bound.map(|bound| bound + LEAD_MAX)
     }
 
     /// When [`Self::advance`] next has something to do.

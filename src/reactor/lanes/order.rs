@@ -3,6 +3,7 @@
 #[cfg(test)]
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::Lane;
 use crate::message::Moment;
@@ -33,6 +34,12 @@ impl LaneOrder {
     /// The earliest moment.
     pub(in crate::reactor) fn first(&self) -> Option<Moment> {
         self.lanes.first().map(|(at, _)| *at)
+    }
+
+    /// The earliest moment that is after this one.
+    pub(super) fn first_after(&self, at: Moment) -> Option<Moment> {
+        let after = (Bound::Excluded((at, Lane(u32::MAX))), Bound::Unbounded);
+        self.lanes.range(after).next().map(|(at, _)| *at)
     }
 
     /// The lanes whose moment is not after `until`, in order.

@@ -2,7 +2,7 @@
 
 use super::world::{Row, World, id};
 use super::*;
-use crate::message::{AttemptToken, MessageId, Now, Uptime};
+use crate::message::{AttemptToken, Channel, MessageId, Now, Status, Uptime};
 use crate::reactor::{Command, Reactor};
 
 /// A reactor whose sweeps end when the test says so.
@@ -228,4 +228,20 @@ fn where_nothing_notifies_a_sweep_comes_before_what_is_due_next() {
         world.run_until(at(Duration::from_millis(11_800)));
         assert!(world.in_flight.contains(&id(1)), "within a second");
     }
+}
+
+/// The host of some webhooks takes nothing any more: that concerns no text.
+#[test]
+fn where_nothing_notifies_what_is_overdue_in_one_lane_does_not_delay_others() {
+    let due = at(Duration::from_millis(10_800));
+    let stuck = (10..50).map(|n| Row::due(n, at(SECOND)).over(Channel::Webhook));
+    let rows = stuck.chain([Row::due(0, due)]);
+    let mut world = World::new(settings(9), rows);
+    world.handle(Input::ChannelUp { unnotified: true });
+    world.run_until(at(Duration::from_millis(10_200)));
+    let overdue = world.count(Status::Pending);
+    assert!(overdue > 30, "{overdue}");
+    world.rows.insert(id(1), Row::due(1, due));
+    world.run_until(due);
+    assert!(world.in_flight.contains(&id(1)));
 }
