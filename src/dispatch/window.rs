@@ -21,9 +21,12 @@ impl Dispatch {
             .store
             .load(until, most, self.rules.max_lateness, pass_on)
             .await;
-        let paces = match loaded {
-            Ok(()) => self.store.bounded(self.store.paces(None, until)).await,
-            Err(error) => Err(error),
+        let (paces, reached) = match loaded {
+            Ok(reached) => {
+                let paces = self.store.paces(None, until);
+                (self.store.bounded(paces).await, reached)
+            }
+            Err(error) => (Err(error), None),
         };
         let complete = paces.is_ok();
         match paces {
@@ -31,6 +34,6 @@ impl Dispatch {
             Ok(paces) => drop(parts.send(Input::PacesLoaded(paces)).await),
             Err(error) => tracing::warn!(%error, "the window could not be loaded"),
         }
-        let _ = parts.send(Input::LoadEnded { complete }).await;
+        let _ = parts.send(Input::LoadEnded { complete, reached }).await;
     }
 }

@@ -28,10 +28,13 @@ pub struct IntakeLimits {
     pub rescan_share: u32,
     /// Messages notified and not read yet. Beyond this a sweep is cheaper than single reads.
     pub notified_max: usize,
-    /// Messages armed at once. A full sweep that finds more ends the window before those it has no room for, and the
-    /// next one follows in half of that time; what is about to be due is armed by near sweeps in any case. Each costs
-    /// some 120 bytes.
+    /// Messages armed at once. A full sweep reads three quarters of it. Where there are more, the window ends before
+    /// the others, and the next one follows in half of that time; what is about to be due is armed by near sweeps in
+    /// any case. Each costs some 120 bytes.
     pub armed_max: usize,
+    /// Between full sweeps where more is overdue than one reads: near sweeps read all of it in any case, and these only
+    /// find out whether that is over.
+    pub behind_rescan: Duration,
     /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
     /// What another instance should have claimed by now is looked at together, so long after the first: each look costs
@@ -222,6 +225,7 @@ impl Default for IntakeLimits {
             rescan_share: 10,
             notified_max: 10_000,
             armed_max: 500_000,
+            behind_rescan: Duration::from_secs(60),
             read_batch: 1_000,
             turns_gather: Duration::from_millis(500),
             turns_gather_helping: Duration::from_millis(100),

@@ -34,8 +34,6 @@ struct Sweep {
     heard: bool,
     /// Whether what waits for a lock is armed again, too.
     unlocks: bool,
-    /// How many rows more it reads.
-    left: usize,
     began: Uptime,
 }
 
@@ -324,8 +322,8 @@ impl Intake {
             }
             Reach::Near => self.near_until(now),
         };
-        let left = match reach {
-            Reach::Full => self.limits.armed_max,
+        let most = match reach {
+            Reach::Full => self.full_most(),
             Reach::Near => usize::MAX,
         };
         self.next_near = now.up + self.near_sweep;
@@ -337,9 +335,8 @@ impl Intake {
             until,
             heard: self.channel_is_up(),
             unlocks: std::mem::take(&mut self.unlock_wanted),
-            left,
             began: now.up,
         });
-        Some((until, left))
+        Some((until, most))
     }
 }

@@ -191,6 +191,9 @@ pub enum Input<P> {
     Loaded(Vec<Upcoming>),
     /// The end of the response to [`Command::Load`].
     LoadEnded {
+        /// When the last row was planned, if as many were found as were asked for: others that were not found may be
+        /// due from then on.
+        reached: Option<Moment>,
         /// Whether all of it came.
         complete: bool,
     },

@@ -202,7 +202,7 @@ impl<P: Clone> Reactor<P> {
             Input::Rescan | Input::PacesChanged => self.intake.rescan(),
             Input::Rows { rows } => self.rows_read(rows, now),
             Input::Loaded(rows) => self.loaded(&rows, now),
-            Input::LoadEnded { complete } => self.load_ended(complete, now),
+            Input::LoadEnded { complete, reached } => self.load_ended(complete, reached, now),
             Input::Claimed { answers, took } => self.claimed(answers, took, now),
             Input::ClaimLost(asks) => self.claim_lost(&asks, now),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),

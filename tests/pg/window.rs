@@ -109,6 +109,24 @@ async fn the_window_is_what_is_pending_soonest_first() {
     .await;
     assert_eq!(loaded(&store, hour, LATE).await.len(), 0);
     assert_eq!(store.pending(hour, 1_000).await.unwrap(), pending);
+    // With fewer than there are it says where it has stopped, by when they are planned and not when their pause ends.
+    run(
+        &world.unseen,
+        "update punctual.pauses set until = now() + interval '50 min'",
+    )
+    .await;
+    let soon = now(&store).await + Duration::from_secs(60);
+    // What is too late is paused as well, so it is among them.
+    for (most, has_passed) in [
+        (1, Some(true)),
+        (5, Some(true)),
+        (7, Some(false)),
+        (8, None),
+    ] {
+        let chunk = |_| std::future::ready(()).boxed();
+        let reached = store.load(hour, most, LATE, chunk).await.unwrap();
+        assert_eq!(reached.map(|at| at < soon), has_passed, "{most}");
+    }
 }
 
 #[tokio::test]

@@ -45,7 +45,8 @@ impl Causes {
             full_every: i64::try_from(settings.horizon.as_micros() / 2).unwrap_or(i64::MAX),
             full_every_short: i64::try_from(settings.limits.intake.near_sweep.as_micros())
                 .unwrap_or(i64::MAX),
-            armed_max: settings.limits.intake.armed_max,
+            // A full sweep reads no more, and leaves the rest for what is written meanwhile.
+            armed_max: settings.limits.intake.armed_max - settings.limits.intake.armed_max / 4,
             armed: BTreeSet::new(),
             was_short: false,
             notified_max: settings.limits.intake.notified_max,
@@ -69,7 +70,9 @@ impl Causes {
             | Input::PacesChanged
             | Input::ClockFound
             | Input::QuarantineEnded
-            | Input::LoadEnded { complete: false } => self.cause = true,
+            | Input::LoadEnded {
+                complete: false, ..
+            } => self.cause = true,
             Input::Members(ranking) => {
                 self.cause |= self.ranking.as_ref() != Some(ranking);
                 self.ranking = Some(ranking.clone());

@@ -247,7 +247,7 @@ impl Witness {
                 self.reads -= 1;
                 self.read_failed_at = rows.is_none().then_some(t);
             }
-            Input::LoadEnded { complete } => {
+            Input::LoadEnded { complete, .. } => {
                 self.loads -= 1;
                 self.loaded |= *complete && self.full_since_up;
                 self.full_since_up = false;

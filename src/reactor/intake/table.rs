@@ -258,7 +258,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let sweep = self.intake.sweep;
-        let unlocks = self.intake.found(rows);
+        let unlocks = self.intake.sweeping.as_ref().is_some_and(|s| s.unlocks);
         for row in rows {
             if let Some(busy) = self.busy.get_mut(&row.id) {
                 busy.recheck = true;
@@ -274,8 +274,13 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(in crate::reactor) fn load_ended(&mut self, complete: bool, now: Now) {
-        let Some(sweep) = self.intake.sweeping.take() else {
+    pub(in crate::reactor) fn load_ended(
+        &mut self,
+        complete: bool,
+        reached: Option<Moment>,
+        now: Now,
+    ) {
+        let Some(mut sweep) = self.intake.sweeping.take() else {
             return;
         };
         let limits = self.intake.limits;
@@ -312,7 +317,11 @@ impl<P: Clone> Reactor<P> {
                 self.intake.next_full = Some(now.up + self.settings.horizon / 2);
             }
             self.intake.rescan_after = (sweep.began + limits.rescan_pause).max(now.up + pause);
-            self.intake.full_sweep_ended(sweep.left, now);
+            let regular = sweep.began + self.settings.horizon / 2;
+            self.intake.next_full_after_pause(regular);
+            if let Some(reached) = reached {
+                self.intake.had_no_room(&mut sweep, reached, now);
+            }
         }
         let number = self.intake.sweep;
         self.intake.checks.begin(sweep.reach, number, sweep.until);

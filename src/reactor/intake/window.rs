@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::{Intake, Reach};
+use super::{Intake, Reach, Sweep};
 use crate::message::{MessageId, Moment, Now, Uptime};
+use crate::reactor::Reactor;
 use crate::reactor::events::Disarmed;
-use crate::reactor::{Reactor, Upcoming};
 
 const INSTANT: Duration = Duration::from_micros(1);
 
@@ -18,37 +18,37 @@ impl Intake {
         now.db + self.near_sweep * 2
     }
 
-    /// Notes what the sweep under way has found. Returns whether what waits for a lock is armed again, too.
-    pub(super) fn found(&mut self, rows: &[Upcoming]) -> bool {
-        let Some(sweep) = &mut self.sweeping else {
-            return false;
-        };
-        sweep.left = sweep.left.saturating_sub(rows.len());
-        // Of those that come last some are paused, and due after others that are missing.
-        if let (0, Some(due)) = (sweep.left, rows.iter().map(|row| row.due).min()) {
-            // Others that are due at the same instant may be missing, too.
-            sweep.until = sweep.until.min(due - INSTANT);
-            self.window_until = self.window_until.min(sweep.until);
-        }
-        sweep.unlocks
+    /// How many rows a full sweep reads. Some room is left for what is written until the next one: without it the first
+    /// row would end the window, and a sweep that fills it again would follow at once.
+    pub(super) const fn full_most(&self) -> usize {
+        self.limits.armed_max - self.limits.armed_max / 4
     }
 
     /// Ends the window earlier. The next full sweep, which makes it longer again, is earlier as well.
     pub(super) fn shorten(&mut self, until: Moment, now: Now) {
         self.window_until = self.window_until.min(until);
         let half = self.window_until.since(now.db) / 2;
-        let earliest = self.rescan_after.max(now.up + self.near_sweep);
+        let least = if self.window_until < self.near_until(now) {
+            self.limits.behind_rescan
+        } else {
+            self.limits.near_sweep
+        };
+        let earliest = self.rescan_after.max(now.up + least);
         let next = earliest.max(now.up + half);
         self.next_full = self.next_full.map(|at: Uptime| at.min(next));
     }
 
-    /// A full sweep was complete. If it had no room for all, the next one follows sooner, and a near one at once if it
-    /// did not even reach what is about to be due.
-    pub(super) fn full_sweep_ended(&mut self, left: usize, now: Now) {
-        if left > 0 {
-            return;
-        }
-        self.shorten(self.window_until, now);
+    /// A full sweep was complete. The next one may have been wanted before it was known how long this one takes.
+    pub(super) fn next_full_after_pause(&mut self, regular: Uptime) {
+        let soonest = self.rescan_after.min(regular);
+        self.next_full = self.next_full.map(|at| at.max(soonest));
+    }
+
+    /// A full sweep had no room for what is planned from then on: the next one follows sooner, and a near one at once
+    /// if it did not even reach what is about to be due.
+    pub(super) fn had_no_room(&mut self, sweep: &mut Sweep, from: Moment, now: Now) {
+        sweep.until = sweep.until.min(from - INSTANT);
+        self.shorten(sweep.until, now);
         if self.window_until < self.near_until(now) {
             self.next_near = self.next_near.min(now.up);
         }

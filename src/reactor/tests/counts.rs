@@ -210,6 +210,7 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
         },
         Command::Claim(asks) => match how % 7 {
             0 => Input::ClaimLost(asks),
+            reached: None,
             1 => Input::ClaimRefused(asks),
             _ => {
                 let answers = asks.into_iter().map(|ask| (ask.id, claimed(ask, how)));

@@ -51,7 +51,10 @@ impl Sweeps {
     }
 
     fn end(&mut self, complete: bool) -> Option<Sweep> {
-        self.handle(Input::LoadEnded { complete })
+        self.handle(Input::LoadEnded {
+            complete,
+            reached: None,
+        })
     }
 
     fn pass(&mut self, time: Duration) -> Option<Sweep> {

@@ -195,13 +195,15 @@ impl World {
             written: row.written,
         });
         let mut rows: Vec<_> = rows.collect();
-        rows.sort_by_key(|row| row.due);
+        rows.sort_by_key(|row| self.rows[&row.id].due);
         rows.truncate(most);
+        let reached = rows.get(most - 1).map(|row| self.rows[&row.id].due);
         self.loaded.push(rows.len());
         let parts = rows.chunks(10).map(|part| Input::Loaded(part.to_vec()));
         let mut inputs: Vec<_> = parts.collect();
         let paces = Input::PacesLoaded(self.paces.load(&self.rows, until));
-        inputs.extend([paces, Input::LoadEnded { complete: true }]);
+        let complete = true;
+        inputs.extend([paces, Input::LoadEnded { complete, reached }]);
         inputs
     }
 

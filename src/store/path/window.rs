@@ -20,21 +20,22 @@ const CHUNK: usize = 1_000;
 
 impl Store {
     /// Reads what is pending and due up to `until`, soonest first and at most so many, and passes it on in chunks. An
-    /// error may come after some chunks.
+    /// error may come after some chunks. Returns when the last row was planned if there were so many, as others may be
+    /// due from then on; what is paused is due later than that.
     pub async fn load(
         &self,
         until: Moment,
         most: usize,
         max_lateness: Duration,
         mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Moment>, StoreError> {
         const STEP: &str = "loading the window";
         let _reading = Reading::begin(&self.windows);
         let until = PgTimestamp(until);
         let late = micros(max_lateness);
         let sender = self.default_sender.as_deref();
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let params: [&(dyn ToSql + Sync); 4] = [&until, &late, &sender, &most];
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 4] = [&until, &late, &sender, &limit];
         let ask = async {
             let client = self.client().await?;
             let load = prepared(&client, LOAD_WINDOW, STEP).await?;
@@ -45,6 +46,8 @@ impl Store {
         let (rows, client) = self.bounded(ask).await?;
         let mut rows = std::pin::pin!(rows);
         let mut part = Vec::new();
+        let mut left = most;
+        let mut reached = None;
         loop {
             let next = async {
                 self.note_session(&client);
@@ -54,6 +57,11 @@ impl Store {
             let Some(row) = self.bounded(next).await? else {
                 break;
             };
+            left = left.saturating_sub(1);
+            if left == 0 {
+                let planned = row.try_get::<_, PgTimestamp>("planned");
+                reached = Some(planned.map_err(StoreError::unreadable(STEP))?.0);
+            }
             part.push(read_upcoming(&row, &self.routes).map_err(StoreError::unreadable(STEP))?);
             if part.len() == CHUNK {
                 chunk(std::mem::take(&mut part)).await;
@@ -62,7 +70,7 @@ impl Store {
         if !part.is_empty() {
             chunk(part).await;
         }
-        Ok(())
+        Ok(reached)
     }
 }
 

@@ -153,7 +153,10 @@ impl World {
             },
             Call::Read(_) => Input::Rows { rows: None },
             Call::Pauses => Input::Pauses(None),
-            Call::Load { .. } => Input::LoadEnded { complete: false },
+            Call::Load { .. } => Input::LoadEnded {
+                complete: false,
+                reached: None,
+            },
             Call::Record { group, .. } => Input::Recorded {
                 group: *group,
                 done: Vec::new(),
@@ -496,6 +499,8 @@ impl World {
         let late = self.plan.max_lateness;
         let mut rows = self.db.load(until, late, self.db_now());
         rows.truncate(most);
+        let reached = rows.get(most - 1);
+        let reached = reached.map(|row| self.db.rows[&row.id].due());
         if fate == Fate::Zombie {
             return;
         }
@@ -516,7 +521,7 @@ impl World {
             let paces = self.db.paces_load(None, until, self.db_now());
             self.give_process(whose, at, Input::PacesLoaded(paces));
         }
-        self.give_process(whose, at, Input::LoadEnded { complete });
+        self.give_process(whose, at, Input::LoadEnded { complete, reached });
     }
 
     fn record(

@@ -8,6 +8,7 @@ with stopped as materialized (
 select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text, m.account::text,
        lane_address!(m) as lane_address,
        case when p.until > clock_timestamp() then greatest(due!(m), p.until) else due!(m) end as due,
+       due!(m) as planned,
        greatest(m.created_at, m.requeued_at) as written
   from public.scheduled_messages m
  cross join (select $3::text as sender, account_senders!() as senders) ours
