@@ -50,7 +50,7 @@ impl Connections {
         let store = Store::new(pool, instance)
             .with_clock(Arc::clone(clock))
             .with_lineage(&lineage)
-            .with_more_if_far(MORE_IF_FAR)
+            .with_more_if_far(MORE_IF_FAR, parts.settings.limits.claims.far_from())
             .with_rules(&parts.rules)
             .with_look_ups(texts.look_up.then(|| unheard(&texts).first()));
         let store = if parts.dsn.is_polled() {

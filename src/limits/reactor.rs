@@ -239,6 +239,14 @@ impl Default for IntakeLimits {
     }
 }
 
+impl ClaimLimits {
+    /// From this round trip on the database is far away: one more claim is made at once, and more connections are open.
+    pub fn far_from(&self) -> Duration {
+        let more = u32::try_from(self.at_once).unwrap_or(u32::MAX);
+        self.each_of.saturating_mul(more.saturating_add(1))
+    }
+}
+
 impl Default for ClaimLimits {
     fn default() -> Self {
         Self {

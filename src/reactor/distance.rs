@@ -8,6 +8,9 @@ use super::Reactor;
 use crate::message::{Now, Uptime};
 use crate::schedule::LEAD_MAX;
 
+/// Connections that claims leave to others: one for records, and one for everything else.
+const NOT_FOR_CLAIMS: usize = 2;
+
 impl<P: Clone> Reactor<P> {
     /// A read of a few rows took this long.
     pub(super) fn note_round_trip(&mut self, took: Duration) {
@@ -20,11 +23,21 @@ impl<P: Clone> Reactor<P> {
         };
     }
 
+    /// So many connections to the database are there, or can be opened.
+    pub const fn set_connections(&mut self, connections: usize) {
+        self.connections = connections;
+    }
+
     /// How many claims there may be at once.
     pub(super) fn claims_at_once(&self) -> usize {
         let limits = &self.settings.limits.claims;
-        let ways = self.lead.round_trip().as_micros() / limits.each_of.as_micros().max(1);
-        let most = limits.at_once_max.max(limits.at_once);
+        let way = self.lead.round_trip();
+        if way < limits.far_from() {
+            return limits.at_once;
+        }
+        let ways = way.as_micros() / limits.each_of.as_micros().max(1);
+        let connections = self.connections.saturating_sub(NOT_FOR_CLAIMS);
+        let most = limits.at_once_max.min(connections).max(limits.at_once);
         usize::try_from(ways).map_or(most, |ways| ways.clamp(limits.at_once, most))
     }
 

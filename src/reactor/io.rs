@@ -256,8 +256,13 @@ pub enum Input<P> {
     },
     /// A notification that pauses changed.
     PausesChanged,
-    /// The response to [`Command::ReadPauses`]; `None`: it failed.
-    Pauses(Option<Vec<Pause>>),
+    /// The response to [`Command::ReadPauses`].
+    Pauses {
+        /// `None`: it failed.
+        pauses: Option<Vec<Pause>>,
+        /// How long the statement took, without the wait for a connection.
+        way: Duration,
+    },
     /// The database has cancelled these without a claim, because they were too late.
     Expired(Vec<MessageId>),
     /// For everything in quarantine it is known whether it was sent.

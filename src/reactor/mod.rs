@@ -95,6 +95,8 @@ pub struct Reactor<P> {
     claims: usize,
     /// When the latest was made.
     claimed_at: Uptime,
+    /// See [`Self::set_connections`].
+    connections: usize,
     claim_pause: failure_pause::FailurePause,
     locked: locked::Locked,
     outgoing: outgoing::Outgoing<P>,
@@ -140,6 +142,7 @@ impl<P: Clone> Reactor<P> {
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
             claimed_at: Uptime::MIN,
+            connections: usize::MAX,
             claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
             locked: locked::Locked::new(limits.claims),
             outgoing: outgoing::Outgoing::new(limits.records),
@@ -224,7 +227,7 @@ impl<P: Clone> Reactor<P> {
             Input::PacesLoaded(paces) => self.paces_loaded(paces, now),
             Input::PacesClaimed { answers, took } => self.paces_claimed(answers, took, now),
             Input::PausesChanged => self.pauses.changed(now),
-            Input::Pauses(pauses) => self.pauses_read(pauses, now),
+            Input::Pauses { pauses, way } => self.pauses_read(pauses, way, now),
             Input::Expired(ids) => {
                 for id in ids {
                     self.log_cancelled(id, ReasonKind::TooLate, now);

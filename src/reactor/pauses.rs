@@ -248,7 +248,7 @@ impl<P: Clone> Reactor<P> {
         Some(now.db + next.since(now.up))
     }
 
-    pub(super) fn pauses_read(&mut self, pauses: Option<Vec<Pause>>, now: Now) {
+    pub(super) fn pauses_read(&mut self, pauses: Option<Vec<Pause>>, way: Duration, now: Now) {
         let Some(asked) = self.pauses.reading.take() else {
             return;
         };
@@ -260,7 +260,7 @@ impl<P: Clone> Reactor<P> {
         self.pauses.failures.succeeded();
         (self.pauses.contradicted, self.pauses.is_repeated) = (None, false);
         self.pauses.took = now.up.since(asked);
-        self.note_round_trip(self.pauses.took);
+        self.note_round_trip(way);
         self.pauses.latest = self.pauses.reading(asked, now);
         let known = pauses.into_iter().map(|pause| (pause.key, pause.until));
         let before = std::mem::replace(&mut self.pauses.known, known.collect());

@@ -115,6 +115,8 @@ pub struct Store {
     follows_outcomes: Arc<AtomicBool>,
     /// How many connections more the pool has where the database is far away; none once it has them.
     more_if_far: Arc<AtomicUsize>,
+    /// And with which round trip it is.
+    far_from: Duration,
 }
 
 impl Store {
@@ -143,6 +145,7 @@ impl Store {
             windows: Arc::default(),
             follows_outcomes: Arc::default(),
             more_if_far: Arc::default(),
+            far_from: Duration::MAX,
         }
     }
 

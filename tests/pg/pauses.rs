@@ -87,7 +87,7 @@ async fn each_kind_of_pause_stops_its_own_rows() {
         for (id, stops) in [plain, full, other].into_iter().zip(stops) {
             assert_eq!(is_paused(&world, &store, id).await, stops, "{scope} {what}");
             // Rust and SQL agree on what is stopped.
-            let pauses = store.pauses().await.unwrap();
+            let (pauses, _) = store.pauses().await.unwrap();
             let [Pause { key, until }] = pauses.as_slice() else {
                 panic!("{pauses:?}");
             };

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use punctual::clock::Stopwatch;
 use punctual::limits::daemon::ChannelLimits;
 use punctual::listen::{Heard, poll};
 use punctual::message::{InstanceId, LaneKey, MessageId, Moment, Priority, RowState};
@@ -231,4 +232,29 @@ async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
     };
     let (loaded, ()) = tokio::join!(load, poll);
     loaded.unwrap();
+}
+
+/// It would make a database far away that is near.
+#[tokio::test]
+async fn a_read_of_the_pauses_does_not_count_its_wait_for_a_connection() {
+    const WAIT: Duration = Duration::from_millis(300);
+    let world = World::new().await;
+    world.row("pending").await;
+    let store = Store::new(world.db.dsn().pool(1), InstanceId::fresh());
+    // The only connection is taken.
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
+    let load = store.load(Moment::MAX, usize::MAX, LATE, move |_| {
+        begins.notify_one();
+        tokio::time::sleep(WAIT).boxed()
+    });
+    let read = async {
+        begun.notified().await;
+        let asked = Stopwatch::start();
+        let (_, way) = store.pauses().await.unwrap();
+        (asked.elapsed(), way)
+    };
+    let (loaded, (took, way)) = tokio::join!(load, read);
+    loaded.unwrap();
+    assert!(took >= way + WAIT / 2, "{way:?} of {took:?}");
 }

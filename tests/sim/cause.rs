@@ -78,7 +78,10 @@ impl Causes {
                 self.ranking = Some(ranking.clone());
             }
             // One that has ended calls for everything that it stopped.
-            Input::Pauses(Some(pauses)) => {
+            Input::Pauses {
+                pauses: Some(pauses),
+                ..
+            } => {
                 self.cause |= self.met > 0;
                 self.met = self.met.saturating_sub(1);
                 let now = pauses.iter().map(|pause| (pause.key.clone(), pause.until));

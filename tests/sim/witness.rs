@@ -253,7 +253,7 @@ impl Witness {
                 self.full_since_up = false;
             }
             Input::PausesChanged => self.heard_pauses = t,
-            Input::Pauses(pauses) => {
+            Input::Pauses { pauses, .. } => {
                 self.pause_reads -= 1;
                 self.read_pauses(t);
                 self.pauses_pause.answered(pauses.is_none(), t);

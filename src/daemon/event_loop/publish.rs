@@ -50,6 +50,8 @@ impl EventLoop {
         });
         let is_complete = self.journal_condition() == Some(Condition::Complete);
         self.reactor.set_journal(is_complete);
+        let connections = self.dispatch.store.connections();
+        self.reactor.set_connections(connections);
     }
 
     fn log_breakers(&mut self) {

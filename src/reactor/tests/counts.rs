@@ -203,14 +203,17 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
             };
             let until = Moment::from_micros(i64::from(how) * 100_000);
             let pause = (how.is_multiple_of(4)).then_some(Pause { key, until });
-            Input::Pauses((!how.is_multiple_of(5)).then(|| pause.into_iter().collect()))
+            Input::Pauses {
+                pauses: (!how.is_multiple_of(5)).then(|| pause.into_iter().collect()),
+                way: Duration::ZERO,
+            }
         }
         Command::Load { .. } => Input::LoadEnded {
             complete: !how.is_multiple_of(3),
+            reached: None,
         },
         Command::Claim(asks) => match how % 7 {
             0 => Input::ClaimLost(asks),
-            reached: None,
             1 => Input::ClaimRefused(asks),
             _ => {
                 let answers = asks.into_iter().map(|ask| (ask.id, claimed(ask, how)));

@@ -22,6 +22,8 @@ enum Step {
 struct Far {
     world: World,
     round_trip: Duration,
+    /// How long the reads of pauses wait for a connection.
+    pool_wait: Duration,
     /// What happens when, in the order in which it was begun.
     steps: BTreeMap<(Moment, usize), Step>,
     begun: usize,
@@ -47,6 +49,7 @@ impl Far {
         let mut far = Self {
             world,
             round_trip,
+            pool_wait: Duration::ZERO,
             steps: BTreeMap::new(),
             begun: 0,
             late: Vec::new(),
@@ -83,7 +86,11 @@ impl Far {
                 self.after(round_trip / 2, Step::Claim(asks));
             }
             Command::ReadPauses => {
-                self.after(round_trip, Step::Answer(Input::Pauses(Some(Vec::new()))));
+                let input = Input::Pauses {
+                    pauses: Some(Vec::new()),
+                    way: round_trip,
+                };
+                self.after(self.pool_wait + round_trip, Step::Answer(input));
             }
             Command::Start { id, .. } => {
                 self.late.push(now.db.since(self.world.rows[&id].due));
@@ -217,4 +224,38 @@ fn says_when_claims_take_longer_than_they_may_be_made_ahead() {
     assert!(why.contains("150 of them"), "{why}");
     assert_eq!(far.late.len(), 200, "and sends all the same");
     assert!(far.world.rows.contains_key(&id(0)));
+}
+
+#[test]
+fn a_wait_for_a_connection_is_no_distance() {
+    let mut far = Far::new(5 * MS, limits(), scattered(400));
+    far.pool_wait = 60 * MS;
+    far.run_until(at(SECOND * 10));
+    assert_eq!(far.late.len(), 400);
+    assert_eq!(far.world.reactor.lead.round_trip(), 5 * MS);
+    assert!(!far.world.reactor.is_far());
+}
+
+#[test]
+fn there_are_no_more_claims_at_once_than_connections_for_them() {
+    for (connections, most, groups) in [(4, 2, 1), (5, 3, 2), (9, 4, 2)] {
+        let herd = (0..3_000).map(|n| Row::due(n, at(SECOND)));
+        let mut far = Far::new(30 * MS, limits(), herd);
+        far.world.reactor.set_journal(true);
+        far.world.reactor.set_connections(connections);
+        far.run_until(at(SECOND * 4));
+        assert_eq!(far.late.len(), 3_000);
+        assert_eq!((far.at_once, far.groups), (most, groups), "{connections}");
+    }
+}
+
+/// As many connections more are opened from there on as claims are made.
+#[test]
+fn there_is_one_definition_of_far() {
+    let from = limits().claims.far_from();
+    for (round_trip, is_far) in [(from - Duration::from_micros(1), false), (from, true)] {
+        let mut far = Far::new(round_trip, limits(), scattered(50));
+        far.run_until(at(SECOND * 2));
+        assert_eq!(far.world.reactor.is_far(), is_far, "{round_trip:?}");
+    }
 }

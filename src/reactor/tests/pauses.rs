@@ -57,7 +57,10 @@ impl Pauses {
         self.reads += 1;
         let in_force = |pause: &&Pause| pause.until > now;
         let read = || self.all.iter().filter(in_force).cloned().collect();
-        Input::Pauses((!self.fail).then(read))
+        Input::Pauses {
+            pauses: (!self.fail).then(read),
+            way: Duration::ZERO,
+        }
     }
 
     /// The same, unless its response waits.

@@ -16,9 +16,6 @@ use crate::store::{Store, StoreError, prepared};
 
 const STEP: &str = "preparing a connection";
 
-/// From this round trip on the database is far away.
-const FAR: Duration = Duration::from_millis(20);
-
 /// Round trips measured: the shortest of them was not delayed by anything else.
 const MEASURED: usize = 3;
 
@@ -57,11 +54,17 @@ impl Store {
         }
     }
 
-    /// The same, with so many connections more if the database turns out to be far away.
+    /// How many connections the pool may have now.
+    pub fn connections(&self) -> usize {
+        self.pool.status().max_size
+    }
+
+    /// The same, with so many connections more if the database turns out to be far away: with this round trip or a
+    /// longer one.
     #[must_use]
-    pub fn with_more_if_far(self, more: usize) -> Self {
+    pub fn with_more_if_far(self, more: usize, far_from: Duration) -> Self {
         self.more_if_far.store(more, Ordering::Relaxed);
-        self
+        Self { far_from, ..self }
     }
 
     /// Opens the missing connections of the pool and prepares on each the statements that messages
@@ -93,7 +96,7 @@ impl Store {
             return Ok(());
         };
         let way = round_trip(client).await?;
-        if way < FAR {
+        if way < self.far_from {
             return Ok(());
         }
         self.more_if_far.store(0, Ordering::Relaxed);

@@ -152,7 +152,10 @@ impl World {
                 took: None,
             },
             Call::Read(_) => Input::Rows { rows: None },
-            Call::Pauses => Input::Pauses(None),
+            Call::Pauses => Input::Pauses {
+                pauses: None,
+                way: Duration::ZERO,
+            },
             Call::Load { .. } => Input::LoadEnded {
                 complete: false,
                 reached: None,
@@ -234,7 +237,8 @@ impl World {
                         until: *until,
                     };
                     let pauses = Some(all.map(pause).collect());
-                    self.give_process(whose, back, Input::Pauses(pauses));
+                    let way = Duration::from_micros((back - self.t).unsigned_abs() * 2);
+                    self.give_process(whose, back, Input::Pauses { pauses, way });
                 }
                 _ => self.fail(whose, &Call::Pauses, back, false),
             },
@@ -622,7 +626,7 @@ const fn input_name(input: &Input) -> &'static str {
         Input::ClaimLost(_) => "the answer to the claim was lost",
         Input::PacesClaimed { .. } => "the claim from paces failed",
         Input::Rows { .. } => "the read failed",
-        Input::Pauses(_) => "the read of the pauses failed",
+        Input::Pauses { .. } => "the read of the pauses failed",
         Input::LoadEnded { .. } => "the sweep failed",
         Input::Recorded { .. } => "nothing was recorded",
         _ => "something",
