@@ -58,12 +58,30 @@ pub(crate) fn punctual(args: &[&str], env: &[(String, String)]) -> Command {
     if let Ok(changes) = std::env::var("PUNCTUAL_TESTED_CHANGES") {
         let is_set = env.iter().any(|(name, _)| name == "PUNCTUAL_CHANGES");
         if args.first() == Some(&"run") && !is_set {
-            // Soon enough for tests that insert what is due in a moment.
             command.env("PUNCTUAL_CHANGES", changes);
-            command.env("PUNCTUAL_POLL_EVERY", "100ms");
+            let every = format!("{}ms", poll_every().as_millis());
+            command.env("PUNCTUAL_POLL_EVERY", every);
         }
     }
     command
+}
+
+/// How often daemons of any test look for changes: soon enough for tests that insert what is due in a moment, unless it
+/// is said otherwise.
+fn poll_every() -> Duration {
+    let every = std::env::var("PUNCTUAL_TESTED_POLL_MS");
+    let every = every.map_or(100, |every| every.parse().expect("it is a number"));
+    Duration::from_millis(every)
+}
+
+/// How long daemons of any test take to find what was inserted.
+pub(crate) fn found_within() -> Duration {
+    let changes = std::env::var("PUNCTUAL_TESTED_CHANGES");
+    if changes.is_ok_and(|changes| changes == "poll") {
+        poll_every()
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// A loopback address that is nobody else's: a port found free on the one everybody uses may

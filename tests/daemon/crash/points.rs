@@ -6,9 +6,15 @@ use rustix::process::Signal;
 
 use crate::crash::judge::{Verdict, judge};
 use crate::crash::world::{Kind, Row, World};
+use crate::daemon::found_within;
 use crate::twilio::{Book, Fault, Habits, When};
 
 const MOMENT: Duration = Duration::from_millis(300);
+
+/// What is inserted is due after this: by then it is known, also where changes are polled.
+fn notice() -> Duration {
+    MOMENT + found_within()
+}
 
 /// How often a point that is only tens of milliseconds wide may be missed on a busy machine.
 const TRIES: usize = 10;
@@ -48,14 +54,14 @@ impl Point {
         let what = format!("{self:?}");
         match self {
             Self::AfterClaim => {
-                let row = world.insert_one(&what, MOMENT).await;
+                let row = world.insert_one(&what, notice()).await;
                 let slot = world.claimed(row.id).await;
                 let kill = world.kill(slot, &what).await;
                 kill.open.get(&row.id) == Some(&false)
             }
             Self::BeforeTheFirstByte => {
                 world.twilio.turn_deaf().await;
-                let row = world.insert_one(&what, MOMENT).await;
+                let row = world.insert_one(&what, notice()).await;
                 let slot = world.claimed(row.id).await;
                 // Well past its time, and well before the time-out gives it back.
                 tokio::time::sleep(MOMENT).await;
@@ -92,7 +98,7 @@ impl Point {
 
 /// Schedules a text that meets this fault, and waits until the provider has it; who sent it.
 async fn taken_in(world: &World, what: &str, fault: Fault) -> (Row, usize) {
-    let row = world.insert_one(what, MOMENT).await;
+    let row = world.insert_one(what, notice()).await;
     world.twilio.with_text(&row.body, [fault]);
     let slot = world.claimed(row.id).await;
     let taken = |book: &Book| (book.text(&row.body).sids.len() == 1).then_some(());
@@ -122,7 +128,8 @@ async fn before_record(world: &mut World, what: &str) -> bool {
 }
 
 async fn mid_batch(world: &mut World, what: &str) -> bool {
-    let rows = world.insert(60, what, MOMENT, 2 * MOMENT).await;
+    let (from, to) = (notice(), notice() + MOMENT);
+    let rows = world.insert(60, what, from, to).await;
     for row in &rows {
         let slow = [Fault::Slow(MOMENT / 4)];
         world.twilio.with_text(&row.body, slow);
