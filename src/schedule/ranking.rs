@@ -110,11 +110,12 @@ impl Ranking {
         }
         let rank = self.rank(id.into());
         let has_slice = self.has_slice(due);
+        let is_late = is_late(due, now);
         match due_with_it {
-            // What is left of its slice is divided: it goes on with its own share.
-            _ if is_late(due, now) && has_slice => (rank > 0).then(|| now + STAGGER * rank),
             // It was held up itself: the other may have claimed this long since.
-            _ if is_late(due, now) => Some(now),
+            HowMany::Few if is_late && !has_slice => Some(now),
+            // What is left is divided: it goes on with its own share.
+            _ if is_late => (rank > 0).then(|| now + STAGGER * rank),
             HowMany::Few if has_slice => None,
             HowMany::Few => Some(due + STAGGER * (rank + 1)),
             HowMany::Several if has_slice => (rank > 0).then_some(due),

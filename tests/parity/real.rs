@@ -198,6 +198,7 @@ impl Real {
             sent_at: row.get::<_, Option<_>>("sent_at").map(moment),
         });
         let attempts = attempts.iter().map(|row| Attempt {
+            account: String::new(),
             token: AttemptToken(row.get("token")),
             message: MessageId(row.get("message_id")),
             number: row.get("number"),

@@ -107,6 +107,9 @@ fn world(planned: &[Planned], troubles: &[Trouble]) -> World {
     // Chaos is over an hour after the last of it.
     let calm_at = deeds.iter().map(|deed| deed.at).max().unwrap_or(0) + 3_600 * SECOND;
     let plan = Plan {
+        accounts: Vec::new(),
+        named: false,
+        costs: None,
         slots: 3,
         rows: planned.len(),
         settings: Settings {

@@ -7,6 +7,7 @@
 
 mod campaign;
 mod cause;
+mod costs;
 mod dice;
 mod foreseen;
 mod model;
@@ -17,6 +18,7 @@ mod plan;
 mod planner;
 mod proof;
 mod rates;
+mod routes;
 mod seeds;
 mod shrink;
 mod slowed;
@@ -112,7 +114,7 @@ fn the_same_seed_makes_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 36] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 42] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -165,6 +167,12 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 36] = [
     (Mutant::LastFirst, &[Invariant::Foreseen]),
     (Mutant::ForgetsOutage, &[Invariant::TooLate]),
     (Mutant::NoCharge, &[Invariant::RateKept]),
+    (Mutant::NoCap, &[Invariant::CapKept]),
+    (Mutant::ReturnsUncertain, &[Invariant::CapKept]),
+    (Mutant::NeverReturns, &[Invariant::CountsReturned]),
+    (Mutant::CountsEnded, &[Invariant::CountsReturned]),
+    (Mutant::FirstAccount, &[Invariant::ByItsRoute]),
+    (Mutant::ForgetsAccount, &[Invariant::NoBlindSecondText]),
     // Without reads no resume is seen either.
     (
         Mutant::EmptyPauses,

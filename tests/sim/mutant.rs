@@ -64,6 +64,18 @@ pub(crate) enum Mutant {
     ForgetsOutage,
     /// A claim charges nothing to the rate of its sender.
     NoCharge,
+    /// What texts cost is counted, and no cap is kept.
+    NoCap,
+    /// What may have been sent is returned.
+    ReturnsUncertain,
+    /// What was not sent stays counted.
+    NeverReturns,
+    /// What was given up is counted when its attempt is over.
+    CountsEnded,
+    /// A claim brings the first account of its route, whichever was asked for.
+    FirstAccount,
+    /// What is sent again because its provider permits it names no account.
+    ForgetsAccount,
     /// Reads of the pauses bring nothing.
     EmptyPauses,
     /// After a part that was accepted comes the one after the next.

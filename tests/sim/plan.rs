@@ -11,6 +11,7 @@ use punctual::reactor::Settings;
 use punctual::schedule::{LeadSetting, PACE_SLACK};
 use uuid::Uuid;
 
+use crate::costs::CostPlan;
 use crate::dice::Dice;
 use crate::model::{Change, Pace, SENDER, address};
 use crate::odds::Odds;
@@ -183,6 +184,12 @@ pub(crate) struct Plan {
     /// The lanes that messages go by.
     pub(crate) channels: Vec<Channel>,
     pub(crate) troubles: Vec<Trouble>,
+    /// Those that each channel has a route of, if there are any.
+    pub(crate) accounts: Vec<&'static str>,
+    /// Whether some messages name theirs.
+    pub(crate) named: bool,
+    /// What texts cost, and may.
+    pub(crate) costs: Option<CostPlan>,
     /// From when until when every other recipient is not to be disturbed.
     pub(crate) quiet: Option<(i64, i64)>,
     /// From the acceptance of one part to the next.
@@ -259,6 +266,9 @@ impl Plan {
             deeds: Vec::new(),
             channels: Self::draw_channels(&mut dice),
             troubles: Vec::new(),
+            accounts: Vec::new(),
+            named: false,
+            costs: None,
             quiet: None,
             part_gap: 0,
             paces: Vec::new(),
@@ -276,11 +286,12 @@ impl Plan {
             };
             plan.troubles = Trouble::draw(&mut dice, &plan.channels, most, calm_at);
         }
+        plan.draw_routes(&mut Dice::new(seed, "routes"));
         let keeping = plan.troubles.iter().filter(|t| t.kind.keeps()).count();
-        let limits = small::limits(seed, plan.channels.len(), keeping);
+        let limits = small::limits(seed, plan.channels.len().max(plan.accounts.len()), keeping);
         plan.settings.limits = Arc::new(limits);
         let mut slow = Dice::new(seed, "slowed");
-        if slow.chance(350) {
+        if slow.chance(350) && plan.accounts.is_empty() {
             let trouble = Trouble::draw_of_one(&mut slow, &plan.channels, calm_at);
             plan.troubles.push(trouble);
         }
@@ -297,6 +308,7 @@ impl Plan {
         plan.draw_changes(&mut Dice::new(seed, "changes"));
         plan.draw_rate(&mut Dice::new(seed, "rate"));
         plan.draw_rates(&mut Dice::new(seed, "rates"));
+        plan.draw_costs(&mut Dice::new(seed, "costs"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -644,7 +656,7 @@ impl Plan {
         self.deeds.push(Deed { at, what });
     }
 
-    fn jumps(&self) -> bool {
+    pub(crate) fn jumps(&self) -> bool {
         let mut deeds = self.deeds.iter();
         deeds.any(|deed| matches!(deed.what, What::Jump { .. }))
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, LaneKey, LedgerOutcome, Outcome, Parties, PartyKey, Retry, Scope,
+    AttemptToken, Channel, Claim, LedgerOutcome, Outcome, Parties, PartyKey, Retry, Scope, Sender,
 };
 use punctual::settle::{Record, Settlement};
 
@@ -44,10 +44,12 @@ fn concerned(parties: &Parties, outcome: &Outcome) -> Option<PartyKey> {
 impl World {
     /// A message is claimed: it goes out from its sender. The database of these worlds has none.
     pub(crate) fn gets_sender(&mut self, claim: &mut Claim) {
-        if claim.lane.channel() == Channel::Sms {
+        // What names its sender has no route.
+        if claim.lane.channel() == Channel::Sms && self.plan.accounts.is_empty() {
             claim.from_number = Some(sender_of(claim.id.0.as_u128()));
         }
-        let sender = claim.from_number.as_deref().or(Some("+15005550001"));
+        let own = self.rules.sender(&claim.lane).map(Sender::as_str);
+        let sender = claim.from_number.as_deref().or(own);
         let parties = Parties::of(&claim.lane, sender, &claim.to_number);
         self.slowed.parties.insert(claim.token, parties);
         self.knows_event(claim);
@@ -59,7 +61,7 @@ impl World {
         let lane = self.lanes.get(&payload.token());
         let from = sender_of(payload.id().0.as_u128());
         let to = row.map_or("", |row| &row.to);
-        trouble.concerns(lane.map(LaneKey::channel).unwrap_or_default(), &from, to)
+        trouble.concerns(&lane.cloned().unwrap_or_default(), &from, to)
     }
 
     /// The provider slows somebody, whether or not a daemon hears of it.

@@ -1,6 +1,6 @@
 //! What goes wrong with the provider of one lane, while it may go well with the others.
 
-use punctual::message::{Channel, Scope};
+use punctual::message::{Channel, LaneKey, Scope};
 
 use crate::dice::Dice;
 use crate::model::{address, sender_of};
@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Slow,
     /// It says nothing.
     Mute,
+    /// It cannot be reached.
+    Unreached,
     /// Too many, it says to what is from one sender, or to one recipient of it.
     Slowed { scope: Scope },
     /// It refuses a sender for every recipient.
@@ -39,6 +41,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble {
     pub(crate) channel: Channel,
+    /// Of one account only.
+    pub(crate) account: Option<&'static str>,
     pub(crate) kind: Kind,
     pub(crate) from: i64,
     pub(crate) until: i64,
@@ -68,6 +72,7 @@ impl Trouble {
             let until = dice.between(calm_at, calm_at + SETTLING + 25 * SECOND);
             troubles.push(Self {
                 channel,
+                account: None,
                 kind,
                 from,
                 until: until.max(from),
@@ -91,22 +96,29 @@ impl Trouble {
         };
         Self {
             channel: dice.pick(lanes),
+            account: None,
             kind,
             from: dice.between(0, calm_at + SETTLING),
             until: dice.between(calm_at, calm_at + SETTLING + 25 * SECOND),
         }
     }
 
-    /// Whether it concerns what is sent from here to there.
-    pub(crate) fn concerns(&self, channel: Channel, from: &str, to: &str) -> bool {
+    /// Whether it concerns what is sent from here to there, by a lane.
+    pub(crate) fn concerns(&self, lane: &LaneKey, from: &str, to: &str) -> bool {
         let sender = || from == sender_of(2);
+        let channel = lane.channel();
         self.channel == channel
+            && self.account.is_none_or(|own| own == lane.account())
             && match self.kind {
                 Kind::Slowed {
                     scope: Scope::Recipient,
                 } => sender() && to == address(channel, SHARED),
                 Kind::Slowed { .. } | Kind::SenderRefused { .. } => sender(),
-                Kind::Refused { .. } | Kind::Throttled | Kind::Slow | Kind::Mute => true,
+                Kind::Refused { .. }
+                | Kind::Throttled
+                | Kind::Slow
+                | Kind::Mute
+                | Kind::Unreached => true,
             }
     }
 

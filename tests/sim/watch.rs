@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
+use punctual::message::{AttemptToken, Channel, MessageId, Moment, Priority, Status};
 use punctual::policy::Rule;
 use punctual::schedule::{PACE_SLACK, STAGGER};
 
@@ -35,8 +35,12 @@ pub(crate) enum Invariant {
     OneWinner,
     /// 5. A request starts under its own open claim, within the lease.
     Fence,
-    /// 7. No request while another may have been accepted.
+    /// 7. No request while another may have been accepted, by whichever account.
     NoBlindSecondText,
+    /// A message goes by an account of its route, or by the one that it names, and the ledger has it.
+    ByItsRoute,
+    /// What one account of a route does not take goes by the next at once.
+    ByAnother,
     /// After a restore nothing that may have been sent is claimed or started before it is cleared.
     Quarantined,
     /// No request is due within its recipient's quiet hours.
@@ -57,6 +61,10 @@ pub(crate) enum Invariant {
     Forecast,
     /// In any time, the texts of a sender are no more than its burst and its rate allow, whichever daemons send them.
     RateKept,
+    /// What may have been sent on a day costs no more than its caps, but for the later parts of messages.
+    CapKept,
+    /// What was not sent is counted no more.
+    CountsReturned,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -112,6 +120,7 @@ impl World {
         let seen = seen.or_else(|| self.disturbs(payload));
         let seen = seen.or_else(|| self.breaks_pace(payload));
         let seen = seen.or_else(|| self.breaks_rate(payload));
+        let seen = seen.or_else(|| self.breaks_cap(payload));
         let seen = seen.or_else(|| self.too_late(payload));
         let seen = seen.or_else(|| self.unforeseen(payload));
         let is_first = |a: &Attempt| a.part == 0;
@@ -123,6 +132,7 @@ impl World {
         }
         let oldest = self.t - self.pause_span(slot);
         let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < oldest));
+        let seen = seen.or_else(|| self.astray(payload));
         let seen = seen.or_else(|| self.second_text(payload));
         let seen = seen.or_else(|| self.out_of_order(payload));
         let seen = seen.or_else(|| {
@@ -287,10 +297,10 @@ impl World {
 
     fn second_text(&self, payload: &Payload) -> Seen {
         let (id, part) = (payload.id(), payload.part().before);
-        let before = self
-            .requests
-            .iter()
-            .find(|r| r.id == id && r.part == part && !r.known_unaccepted)?;
+        let before = self.requests.iter().find(|r| {
+            let is_certain = r.known_unaccepted || self.is_same(r, payload);
+            r.id == id && r.part == part && !is_certain
+        })?;
         let what = format!("another attempt ({}) may have been accepted", before.token);
         Some((Invariant::NoBlindSecondText, what))
     }
@@ -303,6 +313,10 @@ impl World {
             return None;
         }
         let row = self.db.rows.get(&id)?;
+        // A cap may have kept it back.
+        if self.plan.costs.is_some() && row.channel == Channel::Sms {
+            return None;
+        }
         // What has a pace may start once there is a slot.
         let slot = self.db.slots.get(&payload.token());
         let due_at = slot.map_or(row.due(), |slot| row.due().max(slot.ready));
@@ -317,6 +331,8 @@ impl World {
         }) {
             return None;
         }
+        // Those that do not take it refuse it first, one after the other.
+        let passed_over = self.passed_over(id, due)?;
         // What was alone may have taken everything, and has to end first.
         let is_kept = troubles.clone().any(|trouble| trouble.kind.keeps());
         let kept = if is_kept {
@@ -355,7 +371,8 @@ impl World {
         } else {
             0
         };
-        let on_time = ON_TIME + self.slowness() + beside * self.plan.queued() + stand_ins;
+        let on_time = ON_TIME + self.slowness() + beside * self.plan.queued();
+        let on_time = (1 + 2 * passed_over) * on_time + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(due_at) - on_time
         } else if self.plan.deaf {
@@ -371,6 +388,10 @@ impl World {
                     format!("{late} us late in the calm"),
                 ),
                 None => (Invariant::OnTime, format!("{late} us late in the calm")),
+                Some(trouble) if passed_over > 0 => {
+                    let what = format!("{late} us late, as by one account {trouble:?}");
+                    (Invariant::ByAnother, what)
+                }
                 Some(trouble) => {
                     let what = format!("{late} us late, beside {trouble:?}");
                     (Invariant::LanesApart, what)
@@ -386,7 +407,9 @@ impl World {
         campaign.is_some()
             && others.any(|row| {
                 let from = sender_of(row.id.0.as_u128());
-                campaign_of(row.id) == campaign && trouble.concerns(row.channel, &from, &row.to)
+                let mut ways = self.db.routes.ways(&self.db.lane_of(row)).into_iter();
+                let concerns = ways.any(|way| trouble.concerns(&way, &from, &row.to));
+                campaign_of(row.id) == campaign && concerns
             })
     }
 
@@ -455,7 +478,7 @@ impl World {
             let due = self.db.slot_from(row).map_or(due, |slot| slot.max(due));
             let overdue = now.micros_from(due);
             match row.status {
-                Status::Pending if overdue > 15 * SECOND => {
+                Status::Pending if overdue > 15 * SECOND && !self.is_shut_for_ever(row.id) => {
                     let what = format!("row {n} is pending, {overdue} us after its time");
                     broken.push((Invariant::NothingMissed, what));
                 }
@@ -485,6 +508,7 @@ impl World {
                 ));
             }
         }
+        broken.extend(self.costs_left());
         for (invariant, what) in broken {
             self.break_down(invariant, what);
         }

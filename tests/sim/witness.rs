@@ -115,7 +115,7 @@ pub(crate) struct Witness {
     /// How many lanes there were after the last turn.
     lanes: usize,
     /// Lanes that nobody needs, and since when.
-    idle_lanes: BTreeMap<&'static str, i64>,
+    idle_lanes: BTreeMap<(&'static str, String), i64>,
     /// The lane of each pace, and those of the claim from paces under way: it needs them.
     pace_lanes: BTreeMap<PaceId, &'static str>,
     asked_lanes: BTreeSet<&'static str>,
@@ -156,7 +156,8 @@ impl Witness {
         }
     }
 
-    pub(crate) fn new(settings: &Settings) -> Self {
+    /// `routed`: accounts that could not be reached are remembered, because others take their messages.
+    pub(crate) fn new(settings: &Settings, routed: bool) -> Self {
         Self {
             limits: Limits::clone(&settings.limits),
             claims: 0,
@@ -182,7 +183,7 @@ impl Witness {
             idle_lanes: BTreeMap::new(),
             pace_lanes: BTreeMap::new(),
             asked_lanes: BTreeSet::new(),
-            idle_max: IDLE_MAX,
+            idle_max: if routed { i64::MAX } else { IDLE_MAX },
             armed: 0,
             quarantine: None,
             cleared: BTreeSet::new(),
@@ -451,12 +452,13 @@ impl Witness {
                 && lane.refused == 0
                 && lane.permits == most as u64
         };
-        let idle: Vec<_> = lanes.iter().filter(is_idle).map(|l| l.channel).collect();
-        self.idle_lanes.retain(|channel, _| idle.contains(channel));
-        for channel in idle {
-            let since = *self.idle_lanes.entry(channel).or_insert(t);
+        let idle = lanes.iter().filter(is_idle);
+        let idle: Vec<_> = idle.map(|l| (l.channel, l.account.clone())).collect();
+        self.idle_lanes.retain(|lane, _| idle.contains(lane));
+        for lane in idle {
+            let since = *self.idle_lanes.entry(lane.clone()).or_insert(t);
             if t - since.max(awake_since) > self.idle_max {
-                return Some(format!("{channel} is kept, of no use since {since}"));
+                return Some(format!("{lane:?} is kept, of no use since {since}"));
             }
         }
         None

@@ -1,12 +1,13 @@
 //! What the daemon's statements do; each function is named after its file in `src/store/*/sql`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, LedgerOutcome, MessageId, Moment, Part, RowState,
-    Status,
+    AccountNumber, AttemptToken, Channel, Claim, Facts, InstanceId, LaneKey, LedgerOutcome,
+    MessageId, Moment, Part, RowState, Status,
 };
 use punctual::policy::too_late;
 use punctual::proof::quarantine::WRITTEN_AFTER;
@@ -16,7 +17,7 @@ use punctual::settle::{Record, Settlement};
 use punctual::store::NO_ATTEMPT;
 use uuid::Uuid;
 
-use super::{Attempt, Beat, Database, Pace, SENDER, campaign_of, type_of};
+use super::{Attempt, Beat, Database, Pace, Row, SENDER, campaign_of, type_of};
 use crate::mutant::Mutant;
 
 /// What `reap.sql` says.
@@ -59,7 +60,8 @@ impl Database {
             if self.pace_of(ask.id).is_some() && self.mutant != Some(Mutant::IgnoresPaces) {
                 continue;
             }
-            won.extend(self.win(ask.id, ask.token, instance, lease, now));
+            let by = (instance, ask.via);
+            won.extend(self.win(ask.id, ask.token, by, lease, now));
         }
         won
     }
@@ -72,13 +74,22 @@ impl Database {
         let mut own = Self {
             rows: [(id, row.clone())].into(),
             quiet: self.quiet.filter(|_| knows),
+            routes: Arc::clone(&self.routes),
+            accounts: self.accounts.clone(),
+            user_of: self.user_of,
             mutant: self.mutant,
             ..Self::default()
         };
         let attempts = self.attempts.iter().filter(|a| a.message == id);
         own.attempts = attempts.cloned().collect();
         let (token, nobody) = (AttemptToken(Uuid::nil()), InstanceId(Uuid::nil()));
-        own.win(id, token, nobody, Duration::ZERO, now.max(row.due()))
+        own.win(
+            id,
+            token,
+            (nobody, None),
+            Duration::ZERO,
+            now.max(row.due()),
+        )
     }
 
     /// What was kept of a message when its first part was accepted, or else when it was last tried.
@@ -114,12 +125,29 @@ impl Database {
         true
     }
 
+    /// The lane by which a message is claimed: of a route by the account that was chosen.
+    fn way(&self, queue: &LaneKey, via: Option<AccountNumber>) -> LaneKey {
+        let via = via.and_then(|via| self.routes.numbered(via));
+        match via.filter(|_| queue.route().is_some()) {
+            Some(account) => queue.clone().with_account(account),
+            None => self.routes.first(queue),
+        }
+    }
+
+    /// The same as the claim brings it.
+    fn brought(&self, queue: &LaneKey, lane: LaneKey) -> LaneKey {
+        match self.mutant {
+            Some(Mutant::FirstAccount) => self.routes.first(queue),
+            _ => lane,
+        }
+    }
+
     /// The claim of one message, which is in no quarantine and waits for no pace.
     pub(super) fn win(
         &mut self,
         id: MessageId,
         token: AttemptToken,
-        instance: InstanceId,
+        (instance, via): (InstanceId, Option<AccountNumber>),
         lease: Duration,
         now: Moment,
     ) -> Option<Claim> {
@@ -140,6 +168,7 @@ impl Database {
         // A claim that takes no notice of a pause does not wait for its end either.
         let due = if stops { row.due() } else { self.due(row, now) };
         let wanted_at = self.wanted_at(row);
+        let queue = self.lane_of(row);
         let row = self.rows.get_mut(&id)?;
         let claimable =
             row.status == Status::Pending || (two_winners && row.status == Status::Sending);
@@ -152,6 +181,7 @@ impl Database {
         let row = row.clone();
         let facts = Facts {
             message_type: Some(type_of(id).to_owned()),
+            user_id: self.user_of.map(|user_of| user_of(id)),
             priority: row.priority,
             campaign_hours: self
                 .campaign_hours
@@ -159,6 +189,7 @@ impl Database {
                 .filter(|_| campaign_of(id).is_some()),
             ..facts.map_or_else(Facts::default, disturbed_by)
         };
+        let lane = self.way(&queue, via);
         let of_this = || self.attempts.iter().filter(|a| a.message == id);
         let number = 1 + of_this().map(|a| a.number).max().unwrap_or(0);
         let began = |a: &Attempt| a.part == row.parts_done && a.started >= Some(wanted_at);
@@ -174,6 +205,7 @@ impl Database {
             lease_until: now + lease,
             started: None,
             outcome: None,
+            account: lane.account().to_owned(),
         });
         let kept = self.kept_texts(id);
         let part_text = usize::try_from(row.parts_done).ok().filter(|n| *n > 0);
@@ -197,8 +229,8 @@ impl Database {
             wanted_at,
             is_retry,
             send_before: None,
-            lane: row.lane(),
-            route: None,
+            lane: self.brought(&queue, lane),
+            route: queue.route().is_some().then_some(queue),
             to_number: row.to.clone(),
             from_number: None,
             body,
@@ -220,7 +252,7 @@ impl Database {
                     .get(id)
                     .map_or(RowState::Gone { status: None }, |row| match row.status {
                         Status::Pending => {
-                            let mut state = row.pending_state();
+                            let mut state = self.pending_state(row);
                             if let RowState::Pending { due, pace, .. } = &mut state {
                                 *due = self.due(row, now);
                                 *pace = self.pace_due(row, now).map(Box::new);
@@ -234,7 +266,7 @@ impl Database {
                                 .map(|a| a.lease_until)
                                 .max()
                                 .unwrap_or(Moment::MIN),
-                            lane: row.lane(),
+                            lane: self.lane_of(row),
                         },
                         status => RowState::Gone {
                             status: Some(status),
@@ -262,7 +294,7 @@ impl Database {
                 version: row.version,
                 attempts: row.attempts,
                 priority: row.priority,
-                lane: row.lane(),
+                lane: self.lane_of(row),
                 written: Some(row.written()),
             })
             .collect();
@@ -362,8 +394,9 @@ impl Database {
             let reason = row.reason.take();
             row.reason = Some(reason.map_or(parts.clone(), |own| format!("{own}; {parts}")));
         }
+        let row = self.rows.get(&record.id)?;
         Some(match row.status {
-            Status::Pending => row.pending_state(),
+            Status::Pending => self.pending_state(row),
             status => RowState::Gone {
                 status: Some(status),
             },
@@ -496,7 +529,39 @@ impl Database {
             lease_until: record.finished.unwrap_or(now),
             started: record.started,
             outcome: Some("accepted"),
+            account: String::new(),
         });
+    }
+
+    /// `look_up_put_back.sql`, of a provider for which an id is sent twice and counts once: what is unconfirmed is sent
+    /// again, by the account whose answer is uncertain.
+    #[allow(dead_code, reason = "shared with the parity test")]
+    pub(crate) fn send_again(&mut self, channel: Channel, now: Moment) -> Vec<MessageId> {
+        let uncertain = |row: &&Row| row.status == Status::Unconfirmed && row.channel == channel;
+        let rows = self.rows.values().filter(uncertain).map(|row| row.id);
+        let rows: Vec<_> = rows.filter(|id| self.free(*id)).collect();
+        let mut again = Vec::new();
+        for id in rows {
+            let own = self.attempts.iter().filter(|a| a.message == id);
+            let Some(last) = own
+                .max_by_key(|a| a.number)
+                .filter(|a| a.outcome == Some("unknown"))
+            else {
+                continue;
+            };
+            let account = last.account.clone();
+            let Some(row) = self.move_row(id, Status::Pending) else {
+                continue;
+            };
+            row.next_attempt_at = row.next_attempt_at.filter(|_| row.parts_done > 0);
+            row.reason = Some("sent again under the same id".into());
+            if self.mutant != Some(Mutant::ForgetsAccount) {
+                self.accounts.entry(id).or_insert(account);
+            }
+            self.touched.insert(id, now);
+            again.push(id);
+        }
+        again
     }
 
     /// What is due before this is put in quarantine; returns the quarantine as it is then.

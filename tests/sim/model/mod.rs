@@ -9,14 +9,15 @@ mod pace;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveTime;
 use punctual::message::facts::CampaignHours;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{
-    AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Pausable, PauseKey, Priority,
-    RowState, Status,
+    AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, NO_SENDER, Pausable, PauseKey,
+    Priority, Routes, RowState, Status,
 };
 use punctual::policy::Rule;
 use uuid::Uuid;
@@ -73,10 +74,6 @@ impl Row {
         }
     }
 
-    pub(crate) fn lane(&self) -> LaneKey {
-        LaneKey::of_row(self.channel, Some(&self.to))
-    }
-
     /// When it was inserted or put back last.
     pub(crate) fn written(&self) -> Moment {
         self.requeued_at
@@ -97,18 +94,6 @@ impl Row {
             message_type: Some(type_of(self.id).to_owned()),
             campaign: campaign_of(self.id).map(|campaign| campaign.to_string()),
             ..Pausable::default()
-        }
-    }
-
-    pub(crate) fn pending_state(&self) -> RowState {
-        RowState::Pending {
-            due: self.due(),
-            version: self.version,
-            attempts: self.attempts,
-            priority: self.priority,
-            lane: self.lane(),
-            written: Some(self.written()),
-            pace: None,
         }
     }
 }
@@ -150,6 +135,7 @@ pub(crate) struct Attempt {
     /// When its request began, as far as that is recorded.
     pub(crate) started: Option<Moment>,
     pub(crate) outcome: Option<&'static str>,
+    pub(crate) account: String,
 }
 
 /// A row of `punctual.instances`.
@@ -192,6 +178,12 @@ pub(crate) struct Database {
     pub(crate) part_gap: Duration,
     /// A row with another channel fails when it is written.
     understood: &'static [Channel],
+    /// The accounts of messages that name none.
+    pub(crate) routes: Arc<Routes>,
+    /// Of a row, its `account`.
+    pub(crate) accounts: BTreeMap<MessageId, String>,
+    /// The user of each message, in worlds that have users.
+    pub(crate) user_of: Option<fn(MessageId) -> Uuid>,
     mutant: Option<Mutant>,
 }
 
@@ -199,6 +191,34 @@ impl Database {
     /// From when until when the recipient of this message is not to be disturbed.
     pub(crate) fn quiet_hours_of(&self, id: MessageId) -> Option<(NaiveTime, NaiveTime)> {
         self.quiet.filter(|_| id.0.as_u128() % 2 == 1)
+    }
+
+    /// The lane of a row, or its route.
+    pub(crate) fn lane_of(&self, row: &Row) -> LaneKey {
+        let account = self.accounts.get(&row.id).map(String::as_str);
+        if account.is_none() && self.routes.list().0.is_empty() {
+            return LaneKey::of_row(row.channel, Some(&row.to));
+        }
+        match row.channel {
+            // It names no sender.
+            Channel::Sms => {
+                let to = format!("{NO_SENDER}{}", row.to);
+                self.routes.queue(row.channel, account, Some(&to))
+            }
+            _ => self.routes.queue(row.channel, account, Some(&row.to)),
+        }
+    }
+
+    pub(crate) fn pending_state(&self, row: &Row) -> RowState {
+        RowState::Pending {
+            due: row.due(),
+            version: row.version,
+            attempts: row.attempts,
+            priority: row.priority,
+            lane: self.lane_of(row),
+            written: Some(row.written()),
+            pace: None,
+        }
     }
 
     /// The end of the last of the pauses that stop a row, which may be over.

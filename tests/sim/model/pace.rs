@@ -131,7 +131,7 @@ impl Database {
             scope: scope.into(),
             what,
             at: self.slot_from(row)?.max(self.due(row, now)),
-            lane: row.lane(),
+            lane: self.lane_of(row),
         })
     }
 
@@ -251,7 +251,7 @@ impl Database {
             return None;
         }
         let slot = if now < ready + slack / 2 { ready } else { now };
-        let mut claim = self.win(id, ask.token, instance, lease, now)?;
+        let mut claim = self.win(id, ask.token, (instance, ask.via), lease, now)?;
         let wanted_at = claim.wanted_at;
         let own = self.attempts.iter().filter(|a| a.message == id);
         let own = own.filter(|a| a.part == claim.part.before && a.started >= Some(claim.wanted_at));

@@ -1,20 +1,23 @@
 //! The way to the database and back: a statement takes effect at one instant between its
 //! question and its answer, or not at all, or long after it was given up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::dispatch::Owed;
 use punctual::message::{
-    Capabilities, Claim, ClaimResponse as Answered, InstanceId, MessageId, Moment, PaceId,
-    PacedResponse, Pause, PauseKey, ProviderCapabilities, RowState, Uptime,
+    AttemptToken, Channel, Claim, ClaimResponse as Answered, InstanceId, MessageId, Moment, PaceId,
+    PacedResponse, Pause, PauseKey, RowState, Uptime,
 };
 use punctual::policy::judge_all;
 use punctual::reactor::{ClaimRequest, JudgedClaim, PaceRequest};
 use punctual::schedule::Ranking;
-use punctual::settle::Record;
+use punctual::settle::{Record, Settlement};
 use uuid::Uuid;
 
 use super::{Event, Input, Payload, Process, Whose, World};
+use crate::costs::Judged;
 use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, SILENCE, SLOW_IN_CALM};
 use crate::watch::Invariant;
@@ -31,7 +34,12 @@ pub(super) enum Call {
         answer: ClaimResponse,
         lost: Vec<MessageId>,
     },
-    /// The third: the texts of messages of several parts are kept.
+    /// The third: what texts cost is counted. `reply`: the daemon still waits for the answer.
+    Charge {
+        owed: Vec<Owed>,
+        reply: Option<Box<(Vec<Judged>, Uptime)>>,
+    },
+    /// The fourth: the texts of messages of several parts are kept.
     Keep(Keeping),
     ClaimPaced {
         asks: Vec<PaceRequest>,
@@ -62,10 +70,18 @@ pub(super) struct ClaimResponse {
     paused: Vec<MessageId>,
 }
 
+/// A claim whose texts are counted, or could not be.
+#[derive(Debug)]
+pub(super) struct Charged {
+    answers: Vec<Judged>,
+    asked: Uptime,
+    kept_back: Result<HashMap<AttemptToken, Settlement>, Vec<AttemptToken>>,
+}
+
 /// A claim that was judged, with those of it whose texts are not kept.
 #[derive(Debug)]
 pub(super) struct Keeping {
-    answers: Vec<(MessageId, Answered<JudgedClaim<Payload>>)>,
+    answers: Vec<Judged>,
     unkept: Vec<Payload>,
     asked: Uptime,
 }
@@ -166,7 +182,7 @@ impl World {
                 failed: true,
             },
             // What could not be kept is reported by `keep`.
-            Call::Keep(_) | Call::Maintenance => return,
+            Call::Charge { .. } | Call::Keep(_) | Call::Maintenance => return,
         };
         let name = input_name(&input);
         self.note(|| format!("daemon {} is to hear: {name}", whose.slot));
@@ -197,6 +213,17 @@ impl World {
                 let paused = rows.filter(|row| self.db.stopped_until(row, now).is_some());
                 answer.paused = paused.map(|row| row.id).collect();
                 self.process_at(back, whose, Process::Claimed(answer));
+            }
+            Call::Charge { owed, reply } => {
+                let settled = self.count(&owed, reply.is_some());
+                if let Some((answers, asked)) = reply.map(|reply| *reply) {
+                    let charged = Charged {
+                        answers,
+                        asked,
+                        kept_back: Ok(settled),
+                    };
+                    self.process_at(back, whose, Process::Charged(charged));
+                }
             }
             Call::Keep(mut keeping) => {
                 let db = &mut self.db;
@@ -273,10 +300,14 @@ impl World {
         for claim in &won {
             self.leases.insert(claim.token, self.true_now() + lease);
             let (row, n) = (claim.id.0.as_u128(), claim.number);
-            if let Some(row) = self.db.rows.get(&claim.id) {
-                self.lanes.insert(claim.token, row.lane());
-            }
-            self.note(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
+            self.lanes.insert(claim.token, claim.lane.clone());
+            self.note(|| {
+                let lane = &claim.lane;
+                format!(
+                    "daemon {} claims row {row}, attempt {n}, by {lane}",
+                    whose.slot
+                )
+            });
         }
         let lost: Vec<_> = asks
             .iter()
@@ -323,9 +354,7 @@ impl World {
                 self.gets_sender(claim);
                 self.leases.insert(claim.token, self.true_now() + lease);
                 let (row, n) = (claim.id.0.as_u128(), claim.number);
-                if let Some(row) = self.db.rows.get(&claim.id) {
-                    self.lanes.insert(claim.token, row.lane());
-                }
+                self.lanes.insert(claim.token, claim.lane.clone());
                 let slot = claim.due;
                 self.note(|| {
                     format!(
@@ -359,7 +388,7 @@ impl World {
     ) {
         self.measures(whose);
         let now = self.steady_now_of(whose.slot);
-        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
+        let capabilities = self.capabilities.clone();
         let mut won = answers.iter();
         let won = won.any(|(_, answer)| matches!(answer, PacedResponse::Won(_)));
         let took = won.then(|| now.up.since(asked));
@@ -373,7 +402,8 @@ impl World {
                     let claims = [paced.claim.clone()];
                     let mut verdicts = judge_all(&claims, &self.rules, &capabilities, now.db);
                     let verdict = verdicts.pop().expect("one claim has one verdict");
-                    let mut claim = JudgedClaim::of(&claims[0], &self.rules, verdict);
+                    let claim = JudgedClaim::of(&claims[0], &self.rules, verdict);
+                    let mut claim = self.charged_at_once(paced.id, claim, now.db);
                     if let Ok(cleared) = &claim.verdict
                         && !cleared.texts().is_empty()
                         && !self.db.keep_texts(paced.id, claim.token, cleared.texts())
@@ -389,6 +419,22 @@ impl World {
         self.feed(whose, Input::PacesClaimed { answers, took });
     }
 
+    fn charged_at_once(
+        &mut self,
+        id: MessageId,
+        claim: JudgedClaim<Payload>,
+        now: Moment,
+    ) -> JudgedClaim<Payload> {
+        let mut all = [(id, Answered::Won(claim.clone()))];
+        let owed = self.owed(&all, now);
+        let settled = self.count(&owed, true);
+        Self::keep_back(&mut all, &Ok(settled), now);
+        match all {
+            [(_, Answered::Won(judged))] => judged,
+            _ => claim,
+        }
+    }
+
     /// What `Dispatch::claim` does with the answer.
     pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimResponse) {
         self.measures(whose);
@@ -400,12 +446,7 @@ impl World {
             states,
             paused,
         } = answer;
-        let verdicts = judge_all(
-            &won,
-            &self.rules,
-            &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
-            now.db,
-        );
+        let verdicts = judge_all(&won, &self.rules, &self.capabilities, now.db);
         for (claim, verdict) in won.iter().zip(&verdicts) {
             self.was_forecast(claim, verdict, now.db);
         }
@@ -436,16 +477,58 @@ impl World {
                 (ask.id, answer)
             })
             .collect();
+        self.charge(whose, answers, asked);
+    }
+
+    /// What `Dispatch::charge_costs` does.
+    fn charge(&mut self, whose: Whose, answers: Vec<Judged>, asked: Uptime) {
+        let owed = self.owed(&answers, self.steady_now_of(whose.slot).db);
+        if owed.is_empty() {
+            self.keep(whose, answers, asked);
+            return;
+        }
+        let (there, fate) = (self.latency(), self.fate());
+        if fate == Fate::Fine {
+            let reply = Some(Box::new((answers, asked)));
+            let call = Call::Charge { owed, reply };
+            self.at(self.t + there, Event::Effect { whose, call, fate });
+            return;
+        }
+        // With or without an effect; the daemon hears of an error.
+        let all = owed.iter().flat_map(|owed| &owed.charges);
+        let charged = Charged {
+            answers,
+            asked,
+            kept_back: Err(all.map(|own| own.token).collect()),
+        };
+        let back = self.t + there + self.latency();
+        self.process_at(back, whose, Process::Charged(charged));
+        let at = match fate {
+            Fate::Zombie => {
+                let later = self.chances.time.between(0, 12 * SECOND);
+                self.until(there + later)
+            }
+            _ => self.t + there,
+        };
+        if fate != Fate::Refused {
+            let call = Call::Charge { owed, reply: None };
+            self.at(at, Event::Effect { whose, call, fate });
+        }
+    }
+
+    pub(super) fn charged(&mut self, whose: Whose, charged: Charged) {
+        let Charged {
+            mut answers,
+            asked,
+            kept_back,
+        } = charged;
+        let now = self.steady_now_of(whose.slot).db;
+        Self::keep_back(&mut answers, &kept_back, now);
         self.keep(whose, answers, asked);
     }
 
     /// What `Dispatch::keep_texts` does: what it cannot keep is not sent.
-    fn keep(
-        &mut self,
-        whose: Whose,
-        answers: Vec<(MessageId, Answered<JudgedClaim<Payload>>)>,
-        asked: Uptime,
-    ) {
+    fn keep(&mut self, whose: Whose, answers: Vec<Judged>, asked: Uptime) {
         let cleared = answers.iter().filter_map(|(_, answer)| match answer {
             Answered::Won(judged) => judged.verdict.as_ref().ok(),
             _ => None,
@@ -550,6 +633,7 @@ impl World {
         }
         let done = self.db.record(by, part, now);
         for (token, state) in &done {
+            self.book.changed(*token);
             self.watch_record(*token);
             let of = part
                 .iter()
@@ -569,6 +653,17 @@ impl World {
             failed,
         };
         self.give_process(whose, back, input);
+    }
+
+    /// What a provider that knows an id again may have taken.
+    fn send_again(&mut self) {
+        if self.plan.accounts.is_empty() {
+            return;
+        }
+        let again = self.db.send_again(Channel::Webhook, self.db_now());
+        if !again.is_empty() && self.t >= self.mute_until {
+            self.notify(&again);
+        }
     }
 
     fn maintenance(&mut self, whose: Whose, id: InstanceId, fate: Fate, back: i64) {
@@ -611,6 +706,8 @@ impl World {
         if !is_known {
             return;
         }
+        self.book.settle(&self.db, self.mutant);
+        self.send_again();
         self.plan_reminders();
         let orphaned_claims = self.db.orphaned_claims(id, now);
         let is_reported = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);

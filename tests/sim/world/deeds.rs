@@ -193,6 +193,10 @@ impl World {
         self.notify_all(&|| Input::Notification(ids.to_vec()));
     }
 
+    pub(crate) fn notify_of_pauses(&mut self) {
+        self.notify_all(&|| Input::PausesChanged);
+    }
+
     fn notify_all(&mut self, input: &dyn Fn() -> Input) {
         for slot in 0..self.slots.len() {
             let Some(whose) = self.running(slot) else {

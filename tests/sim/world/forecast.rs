@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use punctual::forecast::{self, Outcome, PublishedRules, Subject, Surroundings};
-use punctual::message::{
-    Capabilities, Claim, LaneKey, MessageId, Moment, PauseKey, ProviderCapabilities, Status,
-};
+use punctual::message::{Claim, LaneKey, MessageId, Moment, PauseKey, Status};
 use punctual::policy::{Verdict, judge};
 use punctual::reactor::ClaimRequest;
 use punctual::schedule::LEAD_MAX;
@@ -60,6 +58,8 @@ impl World {
             row.status == Status::Pending
                 && (from..=to).contains(&row.due())
                 && self.db.pace_of(row.id).is_none()
+                // Which account takes it may be another one by then.
+                && (self.plan.troubles.is_empty() || self.plan.accounts.is_empty())
         };
         let soon: Vec<Row> = self.db.rows.values().filter(is_soon).cloned().collect();
         if soon.is_empty() {
@@ -92,7 +92,7 @@ impl World {
             let made = Made {
                 forecast: forecast::of(&subject, &said),
                 pauses: self.db.pauses.clone(),
-                refused: refused_since(&around, &row.lane()),
+                refused: refused_since(&around, &self.db.lane_of(&row)),
                 row,
             };
             self.forecasts.of.insert(made.row.id, made);
@@ -101,7 +101,7 @@ impl World {
 
     /// What the statements of a forecast would read beside the rows.
     fn surroundings(&self, now: Moment) -> Surroundings {
-        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
+        let capabilities = self.capabilities.clone();
         let rules = PublishedRules::of(&self.rules, &capabilities);
         Surroundings {
             now,
@@ -144,7 +144,7 @@ impl World {
         let is_so = match step.outcome {
             // While it is refused nothing is claimed but the probe.
             Outcome::Wait if step.reason == Some("breaker") => {
-                let refused = refused_since(&self.surroundings(now), &made.row.lane());
+                let refused = refused_since(&self.surroundings(now), &self.db.lane_of(&made.row));
                 !is_early || refused != made.refused
             }
             // Somebody runs and is ready now.
@@ -182,8 +182,8 @@ impl World {
             (Outcome::Defer, Verdict::Defer { until, .. }) => said.step.until == Some(*until),
             _ => false,
         };
-        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
-        is(verdict) || now > at && is(&judge(claim, &self.rules, &capabilities, at))
+        let capabilities = &self.capabilities;
+        is(verdict) || now > at && is(&judge(claim, &self.rules, capabilities, at))
     }
 }
 

@@ -3,6 +3,7 @@
 //! otherwise.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use punctual::forecast::{self, PublishedRules};
 use punctual::message::{
@@ -141,7 +142,8 @@ impl World {
         };
         self.slots[slot].instance = Some(Instance {
             id,
-            reactor: Reactor::new(self.plan.settings.clone(), now, draw_token),
+            reactor: Reactor::new(self.plan.settings.clone(), now, draw_token)
+                .with_routes(Arc::clone(&self.db.routes)),
             booted,
             error_us,
             step_us: 0,
@@ -152,7 +154,7 @@ impl World {
             cleared: BTreeSet::new(),
             suspended_until: 0,
             generation: 0,
-            witness: Witness::new(&self.plan.settings),
+            witness: Witness::new(&self.plan.settings, !self.plan.accounts.is_empty()),
         });
         self.slots[slot].ear += 1;
         let ear = self.slots[slot].ear;
@@ -216,6 +218,7 @@ impl World {
             }
             Process::Input(input) => self.feed(whose, input),
             Process::Claimed(answer) => self.claimed(whose, answer),
+            Process::Charged(charged) => self.charged(whose, charged),
             Process::Kept(keeping) => self.kept(whose, keeping),
             Process::PacesClaimed { answers, asked } => self.paces_claimed(whose, answers, asked),
             Process::Leave(departure) => self.leave(whose, departure),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use punctual::message::{
     AttemptToken, Channel, Claim, LaneKey, MessageId, Moment, PaceId, PacedResponse, PauseKey,
-    Sender, Uptime,
+    ProviderCapabilities, Sender, Uptime,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
@@ -23,6 +23,7 @@ use self::database::{Call, Fate};
 use self::forecast::Forecasts;
 use self::instance::Slot;
 pub(crate) use self::provider::Request;
+use crate::costs::{self, Book, CostPlan};
 use crate::dice::Dice;
 use crate::foreseen::Foresight;
 use crate::model::{Database, SENDER, SENDER_NUMBER, Transaction};
@@ -107,6 +108,7 @@ enum Process {
     },
     Input(Input),
     Claimed(database::ClaimResponse),
+    Charged(database::Charged),
     Kept(database::Keeping),
     PacesClaimed {
         answers: Vec<(PaceId, PacedResponse<Claim>)>,
@@ -184,6 +186,8 @@ pub(crate) struct World {
     /// The rates of their sender.
     pub(crate) rates: Rates,
     pub(crate) foresight: Foresight,
+    /// What texts cost.
+    pub(crate) book: Book,
     /// Of each claim, the lane of its row.
     pub(crate) lanes: HashMap<AttemptToken, LaneKey>,
     /// The senders and recipients that the provider slows.
@@ -194,7 +198,8 @@ pub(crate) struct World {
     /// What reminders are planned from, in worlds that have it.
     pub(crate) calendar: Option<Calendar>,
     forecasts: Forecasts,
-    rules: Rules,
+    pub(crate) rules: Rules,
+    capabilities: ProviderCapabilities,
     slots: Vec<Slot>,
     queue: BinaryHeap<Queued>,
     queued: u64,
@@ -225,6 +230,10 @@ impl World {
         let dice = |purpose: &str| Dice::new(seed, purpose);
         let default_sender: Sender = SENDER_NUMBER.parse().expect("a valid number");
         let mut db = Database::new(mutant, &Channel::ALL);
+        let routes = Arc::new(crate::routes::of(&plan, &default_sender));
+        db.routes = Arc::clone(&routes);
+        db.user_of = plan.costs.is_some().then_some(costs::user_of);
+        db.accounts = crate::routes::named(&plan).into_iter().collect();
         db.part_gap = micros(plan.part_gap);
         db.quiet = plan.quiet.and_then(|(from, until)| {
             let shown = |at| Some((START + micros(at)).to_utc()?.time());
@@ -242,6 +251,7 @@ impl World {
             texts: Vec::new(),
             rates: Rates::default(),
             foresight: Foresight::default(),
+            book: Book::default(),
             lanes: HashMap::new(),
             slowed: Slowed::default(),
             leases: HashMap::new(),
@@ -252,8 +262,11 @@ impl World {
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
                 part_gap: micros(plan.part_gap),
+                routes,
+                costs: plan.costs.as_ref().map(CostPlan::costs),
                 ..Rules::default()
             },
+            capabilities: crate::routes::capabilities(),
             slots: (0..plan.slots).map(Slot::new).collect(),
             queue: BinaryHeap::new(),
             queued: 0,

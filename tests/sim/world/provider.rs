@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) token: AttemptToken,
     /// How many parts of its message come before what it sends.
     pub(crate) part: i16,
+    /// By which account it leaves.
+    pub(crate) account: String,
     /// Whether the provider says that it took it, whoever hears that.
     pub(crate) is_accepted: bool,
     /// Whether the daemon was notified, and is right to think, that nothing was accepted.
@@ -89,6 +91,7 @@ impl World {
             id,
             token,
             part: payload.part().before,
+            account: payload.lane().account().to_owned(),
             is_accepted: false,
             known_unaccepted: false,
             answered_at: None,
@@ -223,6 +226,10 @@ impl World {
                     },
                 };
                 (refused, quick)
+            }
+            Kind::Unreached => {
+                let reason = "connection refused".to_owned();
+                (Outcome::Unsent { reason }, quick)
             }
             Kind::Mute => {
                 let reason = "no answer in time".to_owned();
