@@ -99,18 +99,15 @@ pub(super) fn store(dsn: &Dsn) -> Store {
     Store::new(dsn.pool(1), InstanceId::fresh()).with_look_ups(Some(LookUpPlan::UNHEARD.first()))
 }
 
-/// The one message that matches.
+/// The one message that matches, or that follows what has this id, as on the page and in the API.
 pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Result<MessageId> {
-    if let Search::Id { first, last } = named
-        && first == last
-    {
-        return Ok(MessageId(*first));
-    }
     let found = store.search(named, SHOWN + 1).await?;
-    match found.as_slice() {
-        [] => bail!("no message in {dsn} matches"),
-        [id] => Ok(*id),
-        several => {
+    match (found.as_slice(), named) {
+        // What is known of a message outlives its row.
+        ([], Search::Id { first, last }) if first == last => Ok(MessageId(*first)),
+        ([], _) => bail!("no message in {dsn} matches"),
+        ([id], _) => Ok(*id),
+        (several, _) => {
             let ids: Vec<Uuid> = several.iter().take(SHOWN).map(|id| id.0).collect();
             let rows = store.listed(&ids, false).await?;
             let more = if several.len() > SHOWN {
@@ -120,7 +117,13 @@ pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Res
             };
             // Several, and so never one.
             let shown = ids.len();
-            let mut text = format!("{shown}{more} messages match; give more characters of the id:");
+            let whole = matches!(named, Search::Id { first, last } if first == last);
+            let then = if whole {
+                "follow what has this id; name one of them:"
+            } else {
+                "match; give more characters of the id:"
+            };
+            let mut text = format!("{shown}{more} messages {then}");
             for Listed {
                 id,
                 status,

@@ -146,8 +146,9 @@ async fn is_silent(world: &World, endpoint: &StandIn) {
         shown.contains("the last lease of its job is over"),
         "{shown}"
     );
-    let (code, _, said) = world.call(&["retry", message]).await;
+    let (code, retried, said) = world.call(&["retry", &job.to_string()]).await;
     assert_eq!(code, Some(0), "{said}");
+    assert!(retried.contains(message), "{retried}");
     let status = format!("select status::text from queue_jobs where id = '{job}'");
     until("it is run again", async || {
         (self::said(world, &status).await == "completed").then_some(())

@@ -140,6 +140,13 @@ async fn an_event_is_delivered_by_each_channel_and_its_text_is_followed_to_the_e
     let none = "of notification_deliveries: no message; it is cancelled: no_address";
     assert!(shown.contains(none), "{shown}");
 
+    let (code, _, error) = world.call(&["cancel", &event.to_string()]).await;
+    assert_eq!(code, Some(1), "an event has several: {error}");
+    assert!(
+        error.contains("3 messages follow what has this id"),
+        "{error}"
+    );
+
     // Quiet hours of the type: it waits, as the row says.
     are(&world, of_quiet, "email cancelled no_address, sms pending").await;
     let deferred =
