@@ -75,6 +75,17 @@ fn of_many_each_claims_its_own() {
     }
 }
 
+/// A herd takes longer to claim than the others wait.
+#[test]
+fn of_many_each_goes_on_with_its_own_however_late_they_are() {
+    let all = rankings(3);
+    for (id, due) in dues(200) {
+        let first = all[0].first(id, due, HowMany::Many);
+        let late = due + STAGGER * 20;
+        assert_eq!(whose(&all, id, due, HowMany::Many, late), [first]);
+    }
+}
+
 #[test]
 fn instances_that_count_differently_leave_nothing_to_each_other() {
     use HowMany::{Few, Many, Several};
