@@ -80,10 +80,17 @@ fn answer(command: Command<()>, rows: &mut Vec<Upcoming>, now: Now) -> Vec<Input
     match command {
         Command::Load { .. } => {
             let loaded = Input::Loaded(std::mem::take(rows));
-            vec![loaded, Input::LoadEnded { complete: true }]
+            let ended = Input::LoadEnded {
+                reached: None,
+                complete: true,
+            };
+            vec![loaded, ended]
         }
         Command::ClaimPaced { .. } => unreachable!("no message has a pace"),
-        Command::ReadPauses => vec![Input::Pauses(Some(Vec::new()))],
+        Command::ReadPauses => vec![Input::Pauses {
+            pauses: Some(Vec::new()),
+            way: Duration::from_millis(1),
+        }],
         Command::Claim(asks) => {
             let answers = asks.iter().map(|ask| (ask.id, claimed(ask, now)));
             vec![Input::Claimed {

@@ -114,7 +114,8 @@ impl World {
         match command {
             Command::ClaimPaced { .. } => unreachable!("no message has a pace"),
             Command::ReadPauses => {
-                self.answer_in(READ, Input::Pauses(Some(Vec::new())));
+                let pauses = Some(Vec::new());
+                self.answer_in(READ, Input::Pauses { pauses, way: READ });
                 Vec::new()
             }
             Command::Read(ids) => {
@@ -140,8 +141,11 @@ impl World {
                     .collect();
                 rows.sort_unstable_by_key(|row| row.due);
                 rows.truncate(most);
-                // Told last first.
-                let mut parts = vec![Input::LoadEnded { complete: true }];
+                let last = rows.last().map(|row| row.due);
+                let reached = last.filter(|_| rows.len() == most);
+                let complete = true;
+                // In this order, the last of it is the first to be handled.
+                let mut parts = vec![Input::LoadEnded { reached, complete }];
                 parts.extend(
                     rows.chunks(PART)
                         .rev()

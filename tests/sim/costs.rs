@@ -30,7 +30,7 @@ const DAYS: i64 = 12;
 
 /// The user of a message.
 pub(crate) const fn user_of(id: MessageId) -> Uuid {
-    Uuid::from_u128(0xF << 120 | id.0.as_u128() % 4)
+    Uuid::from_u128((0xF << 120) | (id.0.as_u128() % 4))
 }
 
 /// The result of a claim.

@@ -52,7 +52,7 @@ fn herd(n: u128, settings: Settings) -> (World, Moment, Vec<MessageId>) {
 #[test]
 fn what_the_other_has_claimed_is_read_together_and_not_claimed() {
     let (mut world, others) = beside_another(200);
-    world.run_until(at(START - SECOND));
+    world.run_until(at(START.saturating_sub(SECOND)));
     let before = world.reads;
     for tenth in 0..1_500_u32 {
         let now = at(10 * tenth * MS).max(world.now.db);
