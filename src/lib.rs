@@ -26,6 +26,8 @@
 //! - which numbers no text goes to: `src/policy/guards.rs`. What texts cost: `src/policy/costs.rs`; what a day has
 //!   left, `triggers/costs.sql`; what waits at a cap, `src/dispatch/costs.rs`; the correction of what was counted,
 //!   `src/daemon/chores/costs.rs`
+//! - which texts say the same: `src/policy/bursts.rs`; how many are too many, `triggers/bursts.sql`; what is held,
+//!   `src/dispatch/bursts.rs`
 //! - what will happen to a message, and why not: [`forecast::of`], by what
 //!   `src/store/operator/sql/forecast_rows.sql` reads of it and what the instances publish
 //!   ([`PublishedState`](forecast::PublishedState))

@@ -65,6 +65,7 @@ begin
    where h.message_id = message;
   delete from punctual.missed_event_changes u where u.message_id = message;
   delete from punctual.drafts d where d.message_id = message;
+  delete from punctual.bursts b where b.message_id = message;
   delete from punctual_api.in_app_messages i where i.message_id = message;
   delete from punctual.campaign_messages c where c.message_id = message;
 end

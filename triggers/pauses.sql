@@ -6,7 +6,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.scope := lower(btrim(new.scope, white!()) collate "C");
   new.what := btrim(new.what, white!());
-  if new.scope in ('lane', 'campaign', 'user') then
+  if new.scope in ('lane', 'campaign', 'user', 'text') then
     new.what := lower(new.what collate "C");
   end if;
   if new.scope = 'lane' and new.what not in (channels!()) then
@@ -20,6 +20,12 @@ begin
   then
     raise exception using errcode = '22023',
       message = format('a pause of a %s names its id, a UUID with its dashes', new.scope);
+  end if;
+  if new.scope = 'text' and new.what !~ '^[0-9a-f]{16}$'
+     and (tg_op = 'INSERT' or (new.scope, new.what) is distinct from (old.scope, old.what))
+  then
+    raise exception using errcode = '22023', message = 'a pause of a text names what it says by 16 hexadecimal digits',
+      hint = 'As punctual.bursts has it.';
   end if;
   return new;
 end

@@ -50,9 +50,21 @@ begin
 end
 $$;
 
+-- Which of these numbers have a conversation. None, where messages have none.
+create or replace function punctual.mapped_knows(numbers text[]) returns boolean[]
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regproc('punctual.app__knows') is null then
+    return array_fill(false, array[cardinality(numbers)]);
+  end if;
+  return punctual.app__knows(numbers);
+end
+$$;
+
 revoke execute on function punctual.mapped_write(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]),
                            punctual.mapped_statuses(text[]), punctual.mapped_correct(text[], text[], text[]),
-                           punctual.mapped_reply(text, text, text, text, timestamptz), punctual.mapped_sids(text[])
+                           punctual.mapped_reply(text, text, text, text, timestamptz), punctual.mapped_sids(text[]),
+                           punctual.mapped_knows(text[])
   from PUBLIC;
 
 -- What a role that may write outcomes needs beside it, if an earlier version granted it that.
@@ -62,3 +74,4 @@ call punctual.grant_with('punctual.write_back(int)', 'punctual.mapped_statuses(t
 call punctual.grant_with('punctual.write_back(int)', 'punctual.mapped_correct(text[], text[], text[])');
 call punctual.grant_with('punctual.write_back(int)', 'punctual.mapped_reply(text, text, text, text, timestamptz)');
 call punctual.grant_with('punctual.write_back(int)', 'punctual.mapped_sids(text[])');
+call punctual.grant_with('punctual.write_back(int)', 'punctual.mapped_knows(text[])');

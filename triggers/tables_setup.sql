@@ -1,7 +1,7 @@
 -- How the app's tables for sent messages are written where they have names of their own: what `punctual migrate` calls
 -- for the `[app]` of the settings. Re-runnable; replaced as a whole. What calls the made functions is in tables.sql.
 --
---   map_app ─▶ app_faults ─▶ app__places, app__write, app__statuses, app__correct, app__reply, app__sids
+--   map_app ─▶ app_faults ─▶ app__places, app__knows, app__write, app__statuses, app__correct, app__reply, app__sids
 
 -- The columns that are read or written, by their names in the settings, and of which type they must be: `word` is text
 -- or an enum, `any` whatever the column has that it refers to.
@@ -185,6 +185,26 @@ revoke execute on function punctual.app__places(%1$s[], text[]) from PUBLIC$temp
    cross join lateral punctual.app_constants(described, 'conversations') k
     join pg_catalog.pg_class r on r.oid = tab
     join pg_catalog.pg_namespace n on n.oid = r.relnamespace
+$$;
+
+-- The function that says which numbers have a conversation. As punctual.known_numbers.
+create or replace function punctual.app_knows_text(described jsonb, names jsonb) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format($template$
+create or replace function punctual.app__knows(numbers text[]) returns boolean[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off set jit = off set plan_cache_mode = force_generic_plan as $made$
+begin
+  return array(select k.is_there is not null
+                 from unnest(numbers) with ordinality as u (number, n)
+                 left join lateral (select true as is_there from %1$s c where %2$s = %3$s limit 1) k on true
+                order by u.n);
+end
+$made$;
+revoke execute on function punctual.app__knows(text[]) from PUBLIC$template$,
+    punctual.app_table(described, 'conversations'),
+    punctual.number_text(described -> 'numbers', 'c.' || (names -> 'conversations' ->> 'phone_number')),
+    punctual.number_text(described -> 'numbers', 'u.number'))
 $$;
 
 -- The part of the function that writes messages which finds and locks their conversations. As punctual.write_messages.
@@ -572,6 +592,7 @@ begin
   end loop;
   if punctual.app_has(described, 'conversations') then
     execute punctual.app_places_text(described, names, types);
+    execute punctual.app_knows_text(described, names);
   end if;
   execute punctual.app_write_text(described, names, types);
   execute punctual.app_statuses_text(described, names, types);

@@ -18,7 +18,7 @@ use crate::store::pauses::{self, Listed, expired_words};
 
 /// How a scope is written.
 const SCOPES: &str = "What to pause: nothing for everything, or lane=CHANNEL, sender=NUMBER, campaign=ID, user=ID, \
-     type=MESSAGE_TYPE";
+     type=MESSAGE_TYPE, text=KEY";
 
 const PAUSE_HELP: &str = "\
 Example:
@@ -27,7 +27,7 @@ Example:
 
 What is paused stays pending, and can be changed and cancelled. What is already being sent is not stopped.";
 
-/// Stop messages until a time or until `punctual resume`: all, or those of a lane, sender, campaign, user or type.
+/// Stop messages until a time or until `punctual resume`: all, or those of a lane, sender, campaign, user, type or text.
 #[derive(Debug, clap::Args)]
 #[command(after_help = PAUSE_HELP)]
 pub(super) struct PauseArgs {
@@ -89,7 +89,7 @@ pub(super) struct ListArgs {
 /// Reads a scope.
 fn scope(text: &str) -> Result<PauseKey, String> {
     let Some((kind, what)) = text.split_once('=') else {
-        return Err("expected lane=, sender=, campaign=, user= or type= and a value; left out, it is everything".into());
+        return Err("expected lane=, sender=, campaign=, user=, type= or text= and a value; left out, it is everything".into());
     };
     let key = PauseKey::parse(kind.trim(), what, provider::TEXTS.sender_pools);
     key.map_err(|why| why.to_string())

@@ -9,8 +9,12 @@ use super::raw::Raw;
 use super::{Config, Problem};
 use crate::message::{Channel, Nanos, Sender};
 use crate::policy::{
-    CostCaps, Costs, Countries, CountriesError, Guards, TextPrices, TextPricesError, Unknown,
+    Burst, BurstError, CostCaps, Costs, Countries, CountriesError, Guards, TextPrices,
+    TextPricesError, Unknown,
 };
+
+/// No bound.
+const OFF: &str = "off";
 
 /// What guards against expensive mistakes.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct GuardSettings {
     pub premium: Unknown,
     /// What texts cost, and may a day; `None`: it is not counted.
     pub costs: Option<Arc<Costs>>,
+    /// How many equal texts go to new numbers before the others are held; `None`: all.
+    pub burst: Option<Burst>,
 }
 
 impl GuardSettings {
@@ -33,6 +39,7 @@ impl GuardSettings {
                 Unknown::of(text).ok_or_else(|| "send or refuse".into())
             }),
             costs: costs(raw).map(Arc::new),
+            burst: raw.or(&key::BURST, OFF, burst),
         }
     }
 
@@ -51,6 +58,9 @@ impl GuardSettings {
             cost_cap: cap(|caps| caps.installation),
             cost_cap_campaign: cap(|caps| caps.campaign),
             cost_cap_user: cap(|caps| caps.user),
+            burst: self
+                .burst
+                .map_or_else(|| OFF.to_owned(), |burst| burst.to_string()),
         }
     }
 }
@@ -95,6 +105,14 @@ fn currency(text: &str) -> Result<String, String> {
         .ok_or_else(|| "the three letters of a currency, like USD".into())
 }
 
+fn burst(text: &str) -> Result<Option<Burst>, String> {
+    if text == OFF {
+        return Ok(None);
+    }
+    let burst = text.parse().map_err(|why: BurstError| why.to_string());
+    burst.map(Some)
+}
+
 /// As the settings file has it.
 #[derive(Serialize)]
 pub(super) struct Shown {
@@ -110,6 +128,7 @@ pub(super) struct Shown {
     cost_cap_campaign: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_cap_user: Option<String>,
+    burst: String,
 }
 
 impl Config {

@@ -84,6 +84,7 @@ settings! {
     COST_CAP       Plain   "PUNCTUAL_COST_CAP"       "guards.cost_cap";
     COST_CAP_CAMPAIGN Plain "PUNCTUAL_COST_CAP_CAMPAIGN" "guards.cost_cap_campaign";
     COST_CAP_USER  Plain   "PUNCTUAL_COST_CAP_USER"  "guards.cost_cap_user";
+    BURST          Plain   "PUNCTUAL_BURST"          "guards.burst";
     OTHER_NUMBERS  Plain   "PUNCTUAL_OTHER_NUMBERS"  "other_numbers";
     RETRY_CARRIER  Plain   "PUNCTUAL_RETRY_CARRIER"  "retry_carrier";
     MISSING_EVENTS Plain   "PUNCTUAL_MISSING_EVENTS" "missing_events";

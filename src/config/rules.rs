@@ -92,6 +92,7 @@ impl Config {
             validate: self.validate,
             guards: self.guards(),
             costs: self.guards.costs.clone(),
+            burst: self.guards.burst,
             webhook_urls: self.webhook_urls(),
             job_urls: self.job_urls.clone(),
             link_url: self.http.link_url(),

@@ -22,6 +22,7 @@ use crate::schedule::LEAD_MAX;
 use crate::settle::{Record, SendResult, Settlement};
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
+mod bursts;
 mod costs;
 mod notes;
 mod paces;
@@ -131,6 +132,7 @@ impl Dispatch {
                     let now = self.clock.now().db;
                     self.note_claims(&claimed.answers, now);
                     let mut judged = self.judge(claimed.answers, now);
+                    self.count_texts(&mut judged).await;
                     self.charge_costs(&mut judged).await;
                     self.keep_texts(&mut judged).await;
                     answers.extend(judged);

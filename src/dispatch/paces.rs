@@ -151,6 +151,7 @@ impl Dispatch {
         let won: Vec<_> = won.collect();
         self.note_claims(&won, now);
         let mut judged = self.judge(won, now);
+        self.count_texts(&mut judged).await;
         self.charge_costs(&mut judged).await;
         let corrections = corrections(&answers, &judged);
         let ((), corrected) = tokio::join!(self.keep_texts(&mut judged), self.charge(&corrections));

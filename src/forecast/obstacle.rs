@@ -25,6 +25,8 @@ pub(super) mod unknown {
         "how many other messages use the user's daily limit before it";
     pub(in crate::forecast) const COSTS: &str =
         "whether the texts before it reach a cost cap of the day";
+    pub(in crate::forecast) const BURST: &str =
+        "whether too many texts to new numbers say the same before it";
     pub(in crate::forecast) const SLOWED: &str =
         "when the provider takes messages from its sender, or to its recipient, as fast as usual";
     pub(in crate::forecast) const ATTEMPT: &str = "when the attempt at an earlier part ends";

@@ -132,6 +132,9 @@ pub struct PublishedRules {
     /// What texts cost, and may a day; `None`: it is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
+    /// How many equal texts go to new numbers, as in the settings; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<String>,
 }
 
 /// What an earlier version does not say, it sends.
@@ -172,6 +175,7 @@ impl PublishedRules {
             routes: routes.list().to_string(),
             guards: Some(rules.guards.clone()),
             costs: rules.costs.as_deref().cloned(),
+            burst: rules.burst.map(|burst| burst.to_string()),
         }
     }
 
@@ -224,6 +228,7 @@ impl PublishedRules {
             },
             guards: self.guards.clone().unwrap_or_else(Guards::none),
             costs: self.costs.clone().map(Arc::new),
+            burst: self.burst.as_deref().map(str::parse).transpose().ok()?,
             part_separator: self.part_separator.clone(),
             part_gap: Duration::from_millis(self.part_gap_ms),
             ..Rules::default()

@@ -55,6 +55,10 @@ pub fn of(subject: &Subject, around: &Surroundings) -> Forecast {
     {
         unknown.push(unknown::COSTS);
     }
+    let is_text = subject.claim.lane.channel() == Channel::Sms;
+    if around.rules.burst.is_some() && is_sent && is_text && subject.claim.part.before == 0 {
+        unknown.push(unknown::BURST);
+    }
     let of_rate = subject.rate.as_ref().filter(|_| subject.pace.is_none());
     let is_counted = |place: &Place| place.queue.counts(subject.claim.id);
     if subject

@@ -48,6 +48,8 @@ pub struct ChoreLimits {
     pub numbers_every: Duration,
     /// Texts in one step whose cost is corrected, or forgotten.
     pub costs: u32,
+    /// Texts in one step that are no longer held, or no longer counted by what they say.
+    pub texts: u32,
 }
 
 impl Default for ChoreLimits {
@@ -73,6 +75,7 @@ impl Default for ChoreLimits {
             numbers: 1_000,
             numbers_every: seconds(60),
             costs: 250,
+            texts: 1_000,
         }
     }
 }

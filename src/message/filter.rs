@@ -8,7 +8,7 @@ use std::str::FromStr;
 use chrono::DateTime;
 use uuid::Uuid;
 
-use super::{E164, Moment, Status};
+use super::{E164, Moment, PauseKey, Status};
 
 /// The fewest characters of the beginning of an id. Of random ids, four distinguish some 65,000.
 const PREFIX_MIN: usize = 4;
@@ -56,6 +56,8 @@ pub enum Search {
     Sid(String),
     /// A recipient, as rows have it.
     Recipient(String),
+    /// What texts say that are held, as their pause names it.
+    Held(String),
 }
 
 /// Why a filter is refused. It is not ignored, because a filter that silently does not filter misleads.
@@ -78,7 +80,8 @@ pub enum FilterError {
     /// Not searchable.
     #[error(
         "a message is named by its id or the beginning of it ({PREFIX_MIN} characters or more), by its recipient (a \
-         number with its + and country code; in a URL a + is written %2B), or by the provider's id of it"
+         number with its + and country code; in a URL a + is written %2B), or by the provider's id of it; those of a \
+         paused text by text= and its key"
     )]
     Search,
     /// Not a reason.
@@ -225,6 +228,10 @@ impl FromStr for Search {
 
     fn from_str(text: &str) -> Result<Self, FilterError> {
         let text = text.trim();
+        if let Some(key) = text.strip_prefix("text=") {
+            let key = PauseKey::parse("text", key, None).map_err(|_| FilterError::Search)?;
+            return Ok(Self::Held(key.what));
+        }
         if text.starts_with('+') {
             let number: E164 = text.parse().map_err(|_| FilterError::Search)?;
             return Ok(Self::Recipient(number.as_str().to_owned()));

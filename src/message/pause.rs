@@ -21,17 +21,20 @@ pub enum PauseScope {
     User,
     /// Those with a `message_type`.
     MessageType,
+    /// Those that say the same, of which there were too many: what the guard against bursts has held.
+    Text,
 }
 
 impl PauseScope {
     /// All scopes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Everything,
         Self::Lane,
         Self::Sender,
         Self::Campaign,
         Self::User,
         Self::MessageType,
+        Self::Text,
     ];
 
     /// The word in the table.
@@ -43,6 +46,7 @@ impl PauseScope {
             Self::Campaign => "campaign",
             Self::User => "user",
             Self::MessageType => "message_type",
+            Self::Text => "text",
         }
     }
 
@@ -69,11 +73,14 @@ pub struct PauseKey {
     pub what: String,
 }
 
+/// The characters that stand for what a text says: `policy::TextWords`.
+const TEXT_KEY: usize = 16;
+
 /// What was written does not name something to pause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PauseKeyError {
     /// Not a kind of thing.
-    #[error("there is no {0} to pause: use lane, sender, campaign, user or type")]
+    #[error("there is no {0} to pause: use lane, sender, campaign, user, type or text")]
     Kind(String),
     /// It does not say which one.
     #[error("which {0}? A value must follow the =")]
@@ -84,6 +91,9 @@ pub enum PauseKeyError {
     /// Not an id.
     #[error("expected its id, a UUID like 00000000-0000-0000-0000-000000000001")]
     Id,
+    /// Not what a text says.
+    #[error("expected the {TEXT_KEY} characters by which `punctual pauses` names it")]
+    Text,
     /// Not a sender.
     #[error(transparent)]
     Sender(#[from] SenderError),
@@ -123,6 +133,13 @@ impl PauseKey {
             }
             PauseScope::Sender => Sender::parse(what, pools)?.as_str().to_owned(),
             PauseScope::Campaign | PauseScope::User => id()?.to_string(),
+            PauseScope::Text => {
+                let what = what.to_ascii_lowercase();
+                if what.len() != TEXT_KEY || !what.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(PauseKeyError::Text);
+                }
+                what
+            }
             PauseScope::MessageType | PauseScope::Everything => what.to_owned(),
         };
         Ok(Self { scope, what })
@@ -161,6 +178,8 @@ pub struct Pausable {
     pub user: Option<String>,
     /// Its `message_type`.
     pub message_type: Option<String>,
+    /// What it says, if a person has let it go that was held with others that say the same.
+    pub text: Option<String>,
 }
 
 /// Without senders and users.
@@ -185,6 +204,7 @@ impl Pausable {
             PauseScope::Campaign => is(&self.campaign),
             PauseScope::User => is(&self.user),
             PauseScope::MessageType => is(&self.message_type),
+            PauseScope::Text => is(&self.text),
         }
     }
 }
@@ -201,6 +221,7 @@ mod tests {
             campaign: Some("c1".into()),
             user: None,
             message_type: Some("brief".into()),
+            text: Some("00ff".into()),
         };
         let key = |scope, what: &str| PauseKey {
             scope,
@@ -217,6 +238,8 @@ mod tests {
             (PauseScope::User, "", false),
             (PauseScope::MessageType, "brief", true),
             (PauseScope::MessageType, "c1", false),
+            (PauseScope::Text, "00ff", true),
+            (PauseScope::Text, "brief", false),
         ] {
             assert_eq!(message.is_stopped_by(&key(scope, what)), stops, "{scope:?}");
         }
@@ -260,6 +283,11 @@ mod tests {
                 Some((PauseScope::MessageType, "daily_brief")),
             ),
             ("type= ", None),
+            (
+                "text=0123456789ABCDEF",
+                Some((PauseScope::Text, "0123456789abcdef")),
+            ),
+            ("text=hello", None),
             ("everything", None),
             ("message_type=daily_brief", None),
             ("colour=red", None),

@@ -8,6 +8,7 @@ use crate::message::{
 };
 use expiry::{Expiry, SetBy};
 
+mod bursts;
 mod business;
 mod campaign;
 mod channels;
@@ -35,6 +36,7 @@ mod unknown;
 mod validate;
 mod zones;
 
+pub use bursts::{Burst, BurstError, TextWords};
 pub use business::{BusinessHours, BusinessHoursError};
 pub use campaign::CampaignDefaults;
 pub(crate) use campaign::REPLIED;

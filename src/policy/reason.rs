@@ -71,11 +71,13 @@ pub enum ReasonKind {
     Premium,
     /// The costs of the day have reached their cap.
     CostCap,
+    /// Too many texts to new numbers say the same.
+    Burst,
 }
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -97,6 +99,7 @@ impl ReasonKind {
         Self::Country,
         Self::Premium,
         Self::CostCap,
+        Self::Burst,
     ];
 
     /// As metrics, logs and `punctual.attempts.category` have it.
@@ -123,6 +126,7 @@ impl ReasonKind {
             Self::Country => "country",
             Self::Premium => "premium",
             Self::CostCap => "cost_cap",
+            Self::Burst => "burst",
         }
     }
 }

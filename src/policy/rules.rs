@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::{
-    BusinessHours, CampaignDefaults, Costs, Guards, HoursByCampaign, HoursByType, LawfulHours,
-    Unknown, Validate, Zones,
+    Burst, BusinessHours, CampaignDefaults, Costs, Guards, HoursByCampaign, HoursByType,
+    LawfulHours, Unknown, Validate, Zones,
 };
 use crate::message::facts::LimitSource;
 use crate::message::{InDoubt, LaneKey, Retention, Routes, Sender, WebhookUrls, parts};
@@ -57,6 +57,8 @@ pub struct Rules {
     pub guards: Guards,
     /// What texts cost, and may a day; `None`: it is not counted.
     pub costs: Option<Arc<Costs>>,
+    /// How many equal texts go to new numbers before the others are held; `None`: all.
+    pub burst: Option<Burst>,
     /// The URLs of webhooks by message type, for rows that name none: the database has them.
     pub webhook_urls: WebhookUrls,
     /// Those of jobs by type.
@@ -94,6 +96,7 @@ impl Default for Rules {
             validate: Validate::Warn,
             guards: Guards::default(),
             costs: None,
+            burst: None,
             webhook_urls: WebhookUrls::default(),
             job_urls: WebhookUrls::default(),
             link_url: None,

@@ -112,6 +112,8 @@ fn pausable(claim: &Claim, rules: &Rules) -> Pausable {
         campaign: claim.campaign.as_deref().map(str::to_ascii_lowercase),
         user: claim.facts.user_id.map(|id| id.to_string()),
         message_type: trimmed(&claim.facts.message_type),
+        // Known once it is counted.
+        text: None,
     }
 }
 

@@ -54,6 +54,7 @@ pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, seg
 pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
 pub use operator::sample::{Pending, Sample};
 pub use operator::{campaigns, changes, forecast, numbers, paces, pauses};
+pub use path::bursts::Equal;
 pub use path::costs::Charge;
 pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces::PacesClaimed};
 pub(crate) use refusal::of as refusal_of;

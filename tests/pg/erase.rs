@@ -251,6 +251,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("number_key.key", "drawn at random"),
     ("cost_days.scope", "one of three words"),
     ("cost_days.what", "an id of a campaign or of a user"),
+    (
+        "bursts.what",
+        "the beginning of a hash of what many say the same, without digits and links, for a day",
+    ),
     ("costs.campaign", "an id"),
     ("costs.user_id", "an id"),
     ("attempts.account", "the name of an account"),

@@ -104,6 +104,7 @@ const BY_FUNCTIONS: &[(&str, &[&str], bool, bool)] = &[
         false,
     ),
     ("punctual.costs", &[], true, false),
+    ("punctual.bursts", &["what", "at"], true, false),
     ("punctual.outbox", &[], true, false),
     ("punctual.notes", &[], true, false),
     (

@@ -10,6 +10,7 @@ mod app_path;
 mod app_schema;
 mod app_tables;
 mod arrived;
+mod bursts;
 mod calendar;
 mod callbacks;
 mod campaign_hours;

@@ -99,7 +99,12 @@ const fn check_of(kind: ReasonKind) -> Option<&'static str> {
         ReasonKind::QuietHours | ReasonKind::BusinessHours | ReasonKind::LawfulHours => "hours",
         ReasonKind::Country | ReasonKind::Premium | ReasonKind::CostCap => "guards",
         // What a person has cancelled, or answered, needs no finding, nor does a job that ends.
-        ReasonKind::Sender | ReasonKind::Campaign | ReasonKind::Replied | ReasonKind::LeaseOver => {
+        ReasonKind::Sender
+        | ReasonKind::Campaign
+        | ReasonKind::Replied
+        | ReasonKind::LeaseOver
+        // A forecast shows the pause.
+        | ReasonKind::Burst => {
             return None;
         }
     })

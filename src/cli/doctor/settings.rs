@@ -47,6 +47,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         accounts(config),
         Finding::ok("countries", config.guards().to_string()),
         costs(config),
+        burst(config),
         writer::settings(config),
         placeholders(config),
         token(config),
@@ -65,6 +66,14 @@ fn costs(config: &Config) -> Finding {
     let costs = config.guards.costs.as_ref();
     let shown = costs.map_or_else(|| "not counted".into(), ToString::to_string);
     Finding::ok("costs", shown)
+}
+
+fn burst(config: &Config) -> Finding {
+    let shown = config.guards.burst.map_or_else(
+        || "not held".into(),
+        |burst| format!("{burst} go to new numbers, the others are held"),
+    );
+    Finding::ok("equal texts", shown)
 }
 
 fn sender(config: &Config) -> Finding {

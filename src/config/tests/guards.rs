@@ -58,6 +58,16 @@ fn the_senders_of_all_accounts_of_texts_count() {
 }
 
 #[test]
+fn equal_texts_are_held_only_if_that_is_set() {
+    let burst = "PUNCTUAL_BURST";
+    file("", Ok("burst = \"off\""));
+    env(burst, "off", Ok("burst = \"off\""));
+    env(burst, "100 in 60m", Ok("burst = \"100 in 1h\""));
+    env(burst, "100", Err("as in 100 in 1h"));
+    env(burst, "0 in 1h", Err("as in 100 in 1h"));
+}
+
+#[test]
 fn a_cap_of_costs_needs_the_prices() {
     let prices = "PUNCTUAL_PRICES";
     env(

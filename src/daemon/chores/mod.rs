@@ -24,6 +24,7 @@ use crate::plan::reminders::Planning;
 use crate::store::StoreError;
 use crate::store::retention::Walk;
 
+mod bursts;
 mod costs;
 pub(super) mod days;
 mod event_changes;
@@ -131,7 +132,7 @@ enum Follows {
 
 type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
 
-const CHORES: [Chore; 17] = [
+const CHORES: [Chore; 18] = [
     Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
     Chore {
         follows: Follows::Changes,
@@ -168,6 +169,7 @@ const CHORES: [Chore; 17] = [
         ..Chore::new("days", |on| days::step(on).boxed())
     },
     Chore::by_the_clock("numbers", |on| numbers::step(on).boxed()),
+    Chore::by_the_clock("equal texts", |on| bursts::step(on).boxed()),
     Chore::by_the_clock("costs", |on| costs::step(on).boxed()),
     Chore::by_the_clock("retention", |on| retention::step(on).boxed()),
 ];

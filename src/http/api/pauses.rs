@@ -21,7 +21,7 @@ use crate::store::pauses::{Listed, expired_words};
 use crate::store::{Store, StoreError};
 
 /// What is paused, each by a parameter of its own.
-const SCOPES: [&str; 5] = ["lane", "sender", "campaign", "user", "type"];
+const SCOPES: [&str; 6] = ["lane", "sender", "campaign", "user", "type", "text"];
 
 /// What is paused: one of these; without any, everything.
 #[cfg(test)]
@@ -39,6 +39,8 @@ struct Scope {
     user: Option<Uuid>,
     /// A `message_type`.
     r#type: Option<String>,
+    /// What texts say of which there were too many, as `GET /api/pauses` names it.
+    text: Option<String>,
 }
 
 /// A pause as it is now.
@@ -115,9 +117,9 @@ pub(in crate::http) async fn pause(
     Extension(caller): Extension<Caller>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let [lane, sender, campaign, user, kind, until, why, by] =
+    let [lane, sender, campaign, user, kind, text, until, why, by] =
         parameters(pairs, ["until", "why", "by"])?;
-    let key = key([lane, sender, campaign, user, kind])?;
+    let key = key([lane, sender, campaign, user, kind, text])?;
     let until = until
         .as_deref()
         .map(|text| time("until", text))
@@ -170,8 +172,9 @@ pub(in crate::http) async fn resume(
     Extension(caller): Extension<Caller>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let [lane, sender, campaign, user, kind, confirm, by] = parameters(pairs, ["confirm", "by"])?;
-    let key = key([lane, sender, campaign, user, kind])?;
+    let [lane, sender, campaign, user, kind, text, confirm, by] =
+        parameters(pairs, ["confirm", "by"])?;
+    let key = key([lane, sender, campaign, user, kind, text])?;
     let confirmed = confirmed(confirm.as_deref())?.unwrap_or(0);
     let who = caller.actor(by.as_deref());
     let resumed = work(&state, Kind::Act, move |store: Store| async move {
@@ -240,7 +243,7 @@ fn parameters<const N: usize, const ALL: usize>(
 }
 
 /// What is paused; without a parameter everything.
-fn key(given: [Option<String>; 5]) -> Result<PauseKey, Refusal> {
+fn key(given: [Option<String>; 6]) -> Result<PauseKey, Refusal> {
     let mut given = SCOPES
         .iter()
         .zip(given)

@@ -103,6 +103,9 @@ function drawNeeds() {
   if (state.number_faults > 0) {
     needs.push([`${messages(state.number_faults)} to numbers that may not receive texts`, "No country has assigned them, or they are premium-rate numbers or abroad. Correct to_number or PUNCTUAL_COUNTRIES, or cancel the messages. Which: punctual doctor, or the table punctual.number_faults", "", ""]);
   }
+  for (const { scope, what } of state.pauses) {
+    if (scope === "text") needs.push([`Equal texts held: ${what}`, `Too many texts to new numbers say the same. If they are meant, resume the pause text ${what}; if not, cancel them`, `?status=pending&q=text%3D${what}`, "cancel"]);
+  }
   if (state.duplicates > 0) needs.push([`${messages(state.duplicates)} sent twice`, "The provider accepted them more than once. Which: punctual doctor", "", ""]);
   const key = JSON.stringify(needs);
   $("needs").hidden = needs.length === 0;

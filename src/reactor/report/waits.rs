@@ -19,7 +19,7 @@ pub enum Held {
 pub struct PauseReport {
     /// As `punctual.pauses` has it.
     pub scope: &'static str,
-    /// Which lane, campaign, user or type; `null` for everything, and for senders, which are numbers.
+    /// Which lane, campaign, user, type or text; `null` for everything, and for senders, which are numbers.
     pub what: Option<String>,
     /// When it ends; `infinity`: when somebody resumes.
     pub until: Moment,

@@ -114,6 +114,10 @@ const fn pause_key<const N: usize>(scope: PauseScope, alias: &[u8], out: &mut Te
         ),
         PauseScope::User => out.row("$user_id::text", alias),
         PauseScope::MessageType => out.row(trimmed!("$message_type::text"), alias),
+        PauseScope::Text => out.row(
+            "(select held.what from punctual.bursts held where held.message_id = $id and held.is_held)",
+            alias,
+        ),
     }
 }
 
@@ -130,8 +134,8 @@ pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) 
     }
 }
 
-/// The pauses are hashed once a statement, so that a message costs no probe. While everything is paused no message
-/// is looked at.
+/// The pauses are hashed once a statement, so that a message costs no probe, but for what it says while a text is
+/// paused. While everything is paused no message is looked at.
 pub(super) const fn is_stopped<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     let mut n = 0;
     while n < PauseScope::ALL.len() {
@@ -140,6 +144,12 @@ pub(super) const fn is_stopped<const N: usize>(alias: &[u8], out: &mut Text<N>) 
         if matches!(scope, PauseScope::Everything) {
             out.row("exists (select from stopped s where s.scope = '", b"");
         } else {
+            if matches!(scope, PauseScope::Text) {
+                out.row(
+                    "exists (select from stopped s where s.scope = 'text') and ",
+                    b"",
+                );
+            }
             out.row("coalesce(", b"");
             pause_key(scope, alias, out);
             out.row(

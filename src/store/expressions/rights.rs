@@ -38,7 +38,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'), ('punctual', 'help_answers', '{SELECT,INSERT}', '{at}'),
        ('punctual', 'number_key', '{SELECT}', '{}'),
        ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
-       ('punctual', 'cost_days', '{SELECT,INSERT,DELETE}', '{amount}'), ('punctual', 'costs', '{SELECT,INSERT,DELETE}', '{amount,is_changed}'), ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
+       ('punctual', 'cost_days', '{SELECT,INSERT,DELETE}', '{amount}'), ('punctual', 'costs', '{SELECT,INSERT,DELETE}', '{amount,is_changed}'), ('punctual', 'bursts', '{SELECT,INSERT,DELETE}', '{what,at,is_held}'), ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
        ('punctual', 'settings', '{SELECT,INSERT}',
         '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,webhook_urls,campaign_timezone,campaign_hours,
           campaign_open_from,campaign_open_until,llm_model,link_url,job_urls,lawful_hours,followed_jobs,updated_at}'),

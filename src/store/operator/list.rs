@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::OperatorError;
+use super::acts::ACT_MAX;
 use super::walk::{Walk, signed};
 use crate::forecast::Forecast;
 use crate::message::filter::{PageStart, Search};
@@ -139,9 +140,14 @@ impl Store {
         filter: &Filter,
     ) -> Result<Option<Vec<Uuid>>, OperatorError> {
         match &filter.search {
-            Some(Search::Id { .. } | Search::Sid(_)) => {
-                let found = self.found(filter.search.as_ref(), FOUND_MAX + 1).await?;
-                if found.len() > FOUND_MAX {
+            Some(Search::Id { .. } | Search::Sid(_) | Search::Held(_)) => {
+                // Of held ones there are as many as there are, and all are meant.
+                let most = match filter.search {
+                    Some(Search::Held(_)) => ACT_MAX,
+                    _ => FOUND_MAX,
+                };
+                let found = self.found(filter.search.as_ref(), most + 1).await?;
+                if found.len() > most {
                     return Err(OperatorError::Broad);
                 }
                 Ok(Some(found))
@@ -158,7 +164,9 @@ impl Store {
         most: usize,
     ) -> Result<Vec<MessageId>, OperatorError> {
         let found = match search {
-            Search::Id { .. } | Search::Sid(_) => self.found(Some(search), most).await?,
+            Search::Id { .. } | Search::Sid(_) | Search::Held(_) => {
+                self.found(Some(search), most).await?
+            }
             Search::Recipient(_) => {
                 let filter = Filter {
                     search: Some(search.clone()),
@@ -183,15 +191,16 @@ impl Store {
 
     async fn found(&self, search: Option<&Search>, most: usize) -> Result<Vec<Uuid>, StoreError> {
         const STEP: &str = "searching for a message";
-        let (first, last, sid) = match search {
-            Some(Search::Id { first, last }) => (Some(first), Some(last), None),
-            Some(Search::Sid(sid)) => (None, None, Some(sid)),
+        let (first, last, sid, held) = match search {
+            Some(Search::Id { first, last }) => (Some(first), Some(last), None, None),
+            Some(Search::Sid(sid)) => (None, None, Some(sid), None),
+            Some(Search::Held(says)) => (None, None, None, Some(says)),
             Some(Search::Recipient(_)) | None => return Ok(Vec::new()),
         };
         let client = self.client().await?;
         let statement = prepared(&client, FIND, STEP).await?;
         let rows = client
-            .query(&statement, &[&first, &last, &sid, &signed(most)])
+            .query(&statement, &[&first, &last, &sid, &signed(most), &held])
             .await
             .map_err(StoreError::at(STEP))?;
         let ids = rows.iter().map(|row| row.try_get(0)).take(most);

@@ -56,7 +56,7 @@ impl Walk {
         };
         let recipient = match &filter.search {
             Some(Search::Recipient(recipient)) => Some(recipient.clone()),
-            Some(Search::Id { .. } | Search::Sid(_)) | None => None,
+            Some(Search::Id { .. } | Search::Sid(_) | Search::Held(_)) | None => None,
         };
         let reads = match &ids {
             Some(ids) => reads.max(ids.len() + 1),

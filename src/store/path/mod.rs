@@ -2,6 +2,7 @@
 //! claimed, results are recorded.
 
 pub(in crate::store) mod accepted;
+pub(in crate::store) mod bursts;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod costs;
 pub(in crate::store) mod expiry;

@@ -67,6 +67,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261208150001_followed_jobs",
     "20261208160000_guards",
     "20261208160001_costs",
+    "20261209120000_bursts",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -84,6 +85,7 @@ pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By w
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "triggers":
     "access",
     "attempts",
+    "bursts",
     "campaign_hours",
     "campaigns",
     "changes",

@@ -195,6 +195,13 @@ pub(super) const DAEMON: &[Case] = &[
         "'everything', '', '+15005550006', 40",
     ),
     case(
+        "path/texts_count",
+        20,
+        120,
+        "plans.ids('pending'), plans.says(), plans.texts('+1999'), 30, 3600000000, 'x'",
+    ),
+    case("path/texts_prune", 20, 60, "20"),
+    case(
         "path/cost_charge",
         20,
         100,
@@ -807,7 +814,7 @@ pub(super) const DAEMON: &[Case] = &[
         "operator/find",
         20,
         10,
-        "plans.id('sent', 1), plans.id('sent', 1), plans.sid('sent', 2), 20",
+        "plans.id('sent', 1), plans.id('sent', 1), plans.sid('sent', 2), 20, plans.held()",
     ),
     case("operator/rows", 20, 20, "plans.ids('sent')"),
     case("operator/act_begin", 1, 1, "'x'"),

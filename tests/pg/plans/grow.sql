@@ -111,6 +111,13 @@ select plans.token('sent', i), current_date - case when i <= 40 then 10 else 0 e
   from generate_series(1, {others}) i;
 update punctual.costs set is_changed = true;
 update punctual.costs set is_changed = token in (select plans.token('sent', i) from generate_series(41, 60) i);
+insert into punctual.bursts (message_id, what, at, is_held)
+select plans.id('burst', i), case when i % 2 = 0 then (plans.says())[1 + i % 20] else left(md5(i::text), 16) end,
+       now() - case when i <= 40 then interval '10 days' else interval '0' end, false
+  from generate_series(1, {others}) i;
+insert into punctual.bursts (message_id, what, is_held)
+select plans.id('held', i), plans.held(), true from generate_series(1, 40) i;
+update punctual.bursts set at = at + interval '1 s';
 insert into punctual.days (zone, starts, ends, day)
 select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('day', now(), 'UTC') + (d + 1) * interval '1 day', current_date + d
   from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;

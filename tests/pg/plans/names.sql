@@ -39,6 +39,10 @@ create function plans.approved() returns bigint[] language sql stable as
 create function plans.seen(of int) returns text language sql stable as
   $$ select left(encode(sha256(convert_to(jsonb_build_array(c.customer_name, c.phone_number, c.content)::text, 'UTF8')), 'hex'), 32)
        from punctual.campaign_messages c where c.campaign_id = plans.id('campaign', 2) and c.position = of $$;
+-- What texts say, as their pauses name it.
+create function plans.says() returns text[] language sql immutable
+  return array(select left(md5('says' || i), 16) from generate_series(1, 20) i);
+create function plans.held() returns text language sql immutable return left(md5('held'), 16);
 create function plans.same(word anyelement) returns anyarray language sql immutable as
   'select array_fill(word, array[20])';
 

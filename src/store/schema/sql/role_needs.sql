@@ -32,7 +32,7 @@ with who as (
    where p.pronamespace = to_regnamespace('punctual')
      and p.proname in ('facts_of', 'facts_of_templates', 'html_of', 'count_template_uses', 'follow_missed', 'missed_change',
                        'templates_named', 'part_separator', 'retain', 'put_in_app', 'has_in_app', 'push_keys', 'end_push', 'write_back',
-                       'mapped_write', 'mapped_statuses', 'mapped_correct', 'mapped_reply', 'mapped_sids', 'send_user_notices', 'event_for_text', 'put_text', 'renew_drafts', 'planner_people', 'planner_events', 'quiet_hours_of', 'messages_of', 'click_link', 'job_answer', 'follow_jobs', 'write_opt_out', 'show_counts')
+                       'mapped_write', 'mapped_statuses', 'mapped_correct', 'mapped_reply', 'mapped_sids', 'mapped_knows', 'send_user_notices', 'event_for_text', 'put_text', 'renew_drafts', 'planner_people', 'planner_events', 'quiet_hours_of', 'messages_of', 'click_link', 'job_answer', 'follow_jobs', 'write_opt_out', 'show_counts')
      and not has_function_privilege(who.oid, p.oid, 'EXECUTE')
 ), policies as (
   -- Row level security without a policy for a role shows it an empty table, and no error. A policy that names
