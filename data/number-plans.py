@@ -29,7 +29,7 @@ HEAD = f"""\
 # How numbers are written in each country, and which ones there are. One line a region, its parts separated by tabs: its
 # letters (ISO 3166; 001 is no country), its country code, what is dialled before the code of another country (a regular
 # expression), what is dialled before a number of the country, the digits of a common mobile number, the pattern of all its
-# numbers; and for each kind of number a letter, the numbers of digits, and the pattern. The letters: p premium rate, f fixed
+# numbers; how these begin, if other countries have the code too (a regular expression); and for each kind of number a letter, the numbers of digits, and the pattern. The letters: p premium rate, f fixed
 # line, m mobile, t toll-free, s shared cost, n personal number, v voice over IP, g pager, u universal access, e voice mail.
 #
 # Source: Google's libphonenumber (Apache-2.0), in the Python package `phonenumbers` {phonenumbers.__version__}. Made by data/number-plans.py.\
@@ -51,6 +51,7 @@ def line(of):
         of.national_prefix or "",
         str(len(mobile)) if mobile else "",
         squeezed(general.national_number_pattern),
+        squeezed(of.leading_digits),
     ]
     for letter, name in KINDS.items():
         kind = getattr(of, name)

@@ -10,11 +10,14 @@ create table if not exists punctual.bursts (
   what       text not null,
   at         timestamptz not null default clock_timestamp(),
   -- The pause of its text stops it.
-  is_held    boolean not null default false
+  is_held    boolean not null default false,
+  -- It was held, and is not to be again; or since when its message is known to wait nevertheless.
+  freed_at   timestamptz
 );
 create index if not exists bursts_what_idx on punctual.bursts (what, at) where not is_held;
 create index if not exists bursts_held_idx on punctual.bursts (what) where is_held;
-create index if not exists bursts_at_idx on punctual.bursts (at) where not is_held;
+create index if not exists bursts_at_idx on punctual.bursts (at) where not is_held and freed_at is null;
+create index if not exists bursts_freed_at_idx on punctual.bursts (freed_at) where freed_at is not null;
 
 revoke all on punctual.bursts from PUBLIC;
 

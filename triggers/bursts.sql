@@ -25,7 +25,7 @@ $$;
 
 -- Counts each of these texts once, in this order, if it goes to a new number and is of no campaign whose messages a
 -- person has approved. Returns what of them is held, because `at_most` said the same within `span` before, and what was
--- let go: by the end of a pause of its text, which a day's equal texts are not held after. `has_begun`: this made the
+-- freed by the end of a pause of its text: for a day, no equal text is held after that. `has_begun`: this made the
 -- pause. Instances that count equal texts at once wait for each other.
 create or replace function punctual.count_texts(ids uuid[], whats text[], numbers text[], at_most bigint, span interval, why text)
 returns table (id uuid, is_held boolean, has_begun boolean)
@@ -39,7 +39,10 @@ begin
     from unnest(ids, whats, punctual.known_numbers(numbers)) with ordinality as a (id, what, is_known, n)
     left join lateral (
       select true as is_approved from punctual.campaign_messages c where c.message_id = a.id limit 1) c on true
-   where not a.is_known and c.is_approved is null;
+    left join lateral (
+      select true as was_held from punctual.bursts b
+       where b.message_id = a.id and (b.is_held or b.freed_at is not null) offset 0) b on true
+   where (not a.is_known or b.was_held) and c.is_approved is null;
   if asked is null then
     return;
   end if;
@@ -57,7 +60,7 @@ begin
       left join lateral (
         select p.until from punctual.pauses p where p.scope = 'text' and p.what = t.what offset 0) p on true
   ), judged as materialized (
-    select a.id, a.what, t.is_paused, coalesce(b.is_held and b.what = a.what, false) or t.is_free as is_free,
+    select a.id, a.what, t.is_paused, coalesce((b.is_held or b.freed_at is not null) and b.what = a.what, false) or t.is_free as is_free,
            t.is_paused
            or not t.is_free and not coalesce(b.what = a.what, false)
               and t.n + row_number() over (partition by a.what, coalesce(b.what = a.what, false) order by a.n) > at_most
@@ -65,14 +68,17 @@ begin
       from unnest(asked, says) with ordinality as a (id, what, n)
       join texts t on t.what = a.what
       left join lateral (
-        select b.what, b.is_held from punctual.bursts b where b.message_id = a.id offset 0) b on true
+        select b.what, b.is_held, b.freed_at from punctual.bursts b where b.message_id = a.id offset 0) b on true
   ), counted as (
-    -- One that says something else by now is counted anew.
+    -- One that says something else by now is counted again.
     insert into punctual.bursts as b (message_id, what, is_held)
     select j.id, j.what, j.is_held from judged j order by j.id
     on conflict (message_id) do update
        set what = excluded.what, is_held = excluded.is_held,
-           at = case when b.what = excluded.what then b.at else excluded.at end
+           at = case when b.what = excluded.what then b.at else excluded.at end,
+           -- Of the same text once for all: it may wait for long for another reason.
+           freed_at = case when b.what <> excluded.what then null
+                           when b.is_held and not excluded.is_held then clock_timestamp() else b.freed_at end
      where (b.what, b.is_held) is distinct from (excluded.what, excluded.is_held)
   ), paused as (
     insert into punctual.pauses as p (scope, what, until, why, who)

@@ -3,6 +3,14 @@
 
 --   texts that are cleared ─▶ charge_costs ─▶ cost_days, costs ◀─ corrected ─ cost_changed ◀─ attempts
 --
+-- The rows of a day in which texts of these campaigns and users are counted.
+create or replace function punctual.cost_rows(campaigns text[], users text[]) returns table (scope text, what text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select 'installation', ''
+  union select 'campaign', c.what from unnest(campaigns) as c (what) where c.what is not null
+  union select 'user', u.what from unnest(users) as u (what) where u.what is not null
+$$;
+
 -- Counts these texts to a day, in this order, unless a cap would be exceeded: then `reached` is the scope whose. What
 -- must be sent, because its message has begun, is counted whatever the cap. A cap that is null is none. Instances that
 -- count at once wait for each other at the row of the installation, for as long as this takes.
@@ -16,13 +24,16 @@ declare
   is_room boolean;
 begin
   -- All rows that it counts in, locked in one order, so that none waits for another that waits for it.
-  insert into punctual.cost_days as d (day, scope, what, amount)
-  select of_day, k.scope, k.what, 0
-    from (select 'installation' as scope, '' as what
-          union select 'campaign', c.what from unnest(campaigns) as c (what) where c.what is not null
-          union select 'user', u.what from unnest(users) as u (what) where u.what is not null) k
-   order by k.scope, k.what
-  on conflict (day, scope, what) do update set amount = d.amount;
+  -- Those that are there are not written for it.
+  insert into punctual.cost_days (day, scope, what, amount)
+  select of_day, k.scope, k.what, 0 from punctual.cost_rows(campaigns, users) k order by k.scope, k.what
+  on conflict (day, scope, what) do nothing;
+  perform
+     from (select k.scope, k.what from punctual.cost_rows(campaigns, users) k order by k.scope, k.what) k
+    cross join lateral (
+      select d.amount from punctual.cost_days d
+       where d.day = of_day and d.scope = k.scope and d.what = k.what
+         for no key update) d;
   -- A daemon may have given this statement up and recorded since that nothing was sent: nothing would take that back. A
   -- record that commits at this very moment is not seen, and the text stays counted: a day then permits one less.
   if exists (
@@ -101,8 +112,8 @@ begin
 end
 $$;
 
--- What was counted and not sent, and whose price is known now, is noted; a chore corrects the counts (cost_settle.sql):
--- they are of many messages, and a record of some waits for none of them.
+-- What was counted and not sent, or turns out to be sent after all, and whose price is known now, is noted; a chore
+-- corrects the counts (cost_settle.sql): they are of many messages, and a record of some waits for none of them.
 -- With its owner's rights: whoever records an outcome may, and needs no right on the counts.
 create or replace function punctual.cost_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -116,6 +127,6 @@ revoke execute on function punctual.cost_changed() from PUBLIC;
 
 create or replace trigger punctual_cost_changed
   after update on punctual.attempts for each row
-  when (new.outcome is distinct from old.outcome and sent_nothing!(new)
+  when (new.outcome is distinct from old.outcome and (sent_nothing!(new) or sent_nothing!(old))
         or (new.price, new.price_unit) is distinct from (old.price, old.price_unit))
   execute function punctual.cost_changed();

@@ -27,7 +27,8 @@ Example:
 
 What is paused stays pending, and can be changed and cancelled. What is already being sent is not stopped.";
 
-/// Stop messages until a time or until `punctual resume`: all, or those of a lane, sender, campaign, user, type or text.
+/// Stop messages until a time or until `punctual resume`: all, or those of a lane, sender, campaign, user, type or
+/// text.
 #[derive(Debug, clap::Args)]
 #[command(after_help = PAUSE_HELP)]
 pub(super) struct PauseArgs {

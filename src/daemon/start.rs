@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::RunError;
@@ -17,6 +18,7 @@ use crate::http::Question;
 use crate::journal::StateDir;
 use crate::limits::DaemonLimits;
 use crate::listen;
+use crate::message::read_plans;
 use crate::policy::Rules;
 use crate::reactor::report::{Missing, Readiness};
 use crate::store::{AppTables, Dsn, MigrateError, Migrator, SourceTable, Store};
@@ -54,16 +56,22 @@ impl Start<'_> {
     }
 
     async fn until_there(&self) -> Result<Option<StartedJournal>, RunError> {
+        // The first claim waits for none of it.
+        let plans = spawn_blocking(read_plans);
         let mut failures = 0;
-        loop {
+        let there = loop {
             match self.attempt().await {
                 Err(error) if error.is_away() => {
                     failures += 1;
                     tracing::warn!(%error, "the database is not available; waiting for it");
                     sleep(self.limits.event_loop.start_retry.pause(failures)).await;
                 }
-                done => return done,
+                done => break done,
             }
+        };
+        match plans.await {
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => there,
         }
     }
 

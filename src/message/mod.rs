@@ -50,7 +50,7 @@ pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId, PaceId};
 pub use in_doubt::{InDoubt, InDoubtError};
 pub use lane::{Channel, LaneKey, NO_SENDER};
 pub use moment::{Moment, Now, Uptime};
-pub use numbering::{NumberFault, countries_of, country_of, is_country, is_in_any};
+pub use numbering::{NumberFault, countries_of, country_of, is_country, is_in_any, read_plans};
 pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry, Scope, Severity};
 pub use pace::{PaceDue, PaceKey, PaceScope, PacedClaim, PacedResponse};
 pub use parties::{Parties, PartyKey};

@@ -89,21 +89,32 @@ fn plan_of(number: &E164) -> Option<(&'static [Region], &str)> {
     })
 }
 
-/// The countries that a number may be in, by their two letters: those whose plans have it, or else all that share its
-/// country code, the main one of the code first. Empty: it is in no country.
+/// The countries that a number may be in, by their two letters: those whose plans have it, or else those of its country
+/// code that would, the main one of the code first. Empty: it is in no country.
 pub fn countries_of(number: &E164) -> Vec<&'static str> {
     let Some((regions, national)) = plan_of(number) else {
         return Vec::new();
     };
-    let mut own: Vec<_> = regions
+    let mut own: Vec<_> = regions.iter().filter(|own| own.has(national)).collect();
+    if own.is_empty() {
+        own = of_no_plan(regions, national);
+    }
+    let own = own.into_iter().map(|region| region.id);
+    own.filter(|id| is_two_letters(id)).collect()
+}
+
+/// Where a number would be that is in no plan: where all numbers begin as it does, or else where they have no beginning
+/// of their own.
+fn of_no_plan<'a>(regions: &'a [Region], national: &str) -> Vec<&'a Region> {
+    let begins = |own: &&Region| own.leading.as_ref().map(|begin| begin.is_match(national));
+    let own: Vec<_> = regions
         .iter()
-        .filter(|region| region.has(national))
-        .map(|region| region.id)
+        .filter(|own| begins(own) == Some(true))
         .collect();
     if own.is_empty() {
-        own = regions.iter().map(|region| region.id).collect();
+        let others = regions.iter().filter(|own| begins(own).is_none());
+        return others.collect();
     }
-    own.retain(|id| is_two_letters(id));
     own
 }
 
@@ -123,7 +134,13 @@ pub fn is_in_any(number: &E164, is_one: impl Fn(&str) -> bool) -> bool {
     let is_one = |region: &&Region| is_two_letters(region.id) && is_one(region.id);
     let has = |region: &Region| region.has(national);
     let mut these = regions.iter().filter(is_one);
-    these.any(has) || !regions.iter().any(has) && regions.iter().any(|own| is_one(&own))
+    these.any(has)
+        || !regions.iter().any(has) && of_no_plan(regions, national).iter().any(|own| is_one(own))
+}
+
+/// Reads the plans of all countries, which takes some 70 ms: a daemon does so before its first claim needs them.
+pub fn read_plans() {
+    LazyLock::force(&PLANS);
 }
 
 /// Whether these are the two letters of a country that has numbers.
@@ -140,6 +157,8 @@ fn is_two_letters(id: &str) -> bool {
 struct Region {
     id: &'static str,
     general: Regex,
+    /// How its numbers begin, where others share the code.
+    leading: Option<Regex>,
     premium: Vec<Kind>,
     others: Vec<Kind>,
 }
@@ -169,6 +188,10 @@ impl Region {
         Some(Self {
             id: region.id,
             general: pattern(region.general)?,
+            leading: match region.leading {
+                "" => None,
+                begin => Some(Regex::new(&format!("^(?:{begin})")).ok()?),
+            },
             premium: kinds(premium)?,
             others: kinds(others)?,
         })
@@ -225,125 +248,4 @@ fn pattern(of: &str) -> Option<Regex> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Recorded with Python's `phonenumbers` 9.0.33: of each region and kind an example, and numbers made from these by
-    /// changing, dropping or adding a digit. What can be dialled only without its area code has a wrong length.
-    const RECORDED: &str = include_str!("numbering/recorded.json");
-
-    #[track_caller]
-    fn check(number: &str, expected: Option<NumberFault>) {
-        let parsed: E164 = number.parse().unwrap();
-        assert_eq!(NumberFault::of(&parsed), expected, "{number}");
-    }
-
-    #[test]
-    fn numbers_have_the_faults_they_have() {
-        use NumberFault::{CountryCode, Length, Premium, Unassigned};
-        for (number, expected) in [
-            ("+13105551234", None),
-            // 555-01xx is for films, and within a range that is assigned.
-            ("+12025550101", None),
-            // Nobody has the area codes 555 and 202-0.
-            ("+15551234567", Some(Unassigned)),
-            ("+12020550101", Some(Unassigned)),
-            ("+19005551234", Some(Premium)),
-            ("+1310555123", Some(Length)),
-            ("+131055512345", Some(Length)),
-            ("+18095551234", None),
-            ("+442071838750", None),
-            ("+447911123456", None),
-            ("+449098790879", Some(Premium)),
-            // Ofcom's numbers for films.
-            ("+447700900123", Some(Unassigned)),
-            // With the zero of the national form.
-            ("+4402071838750", Some(Length)),
-            // Italian numbers begin with one.
-            ("+390612345678", None),
-            ("+39899123456", Some(Premium)),
-            ("+33612345678", None),
-            ("+33899123456", Some(Premium)),
-            ("+4915112345678", None),
-            ("+499001123456", Some(Premium)),
-            ("+6835123", None),
-            ("+80012345678", None),
-            ("+979123456789", Some(Premium)),
-            ("+999123456789", Some(CountryCode)),
-            ("+2120000000", Some(Length)),
-        ] {
-            check(number, expected);
-        }
-    }
-
-    #[test]
-    fn they_are_judged_as_the_library_of_another_language_does() {
-        let all: BTreeMap<String, Vec<String>> = serde_json::from_str(RECORDED).unwrap();
-        let mut different = Vec::new();
-        for (verdict, numbers) in &all {
-            assert!(numbers.len() > 20, "{verdict}");
-            for number in numbers {
-                let fault = NumberFault::of(&number.parse().unwrap());
-                let said = fault.map_or("fine", NumberFault::as_str);
-                // That one takes the lengths of the main region for all of a country code.
-                let is_other_region =
-                    (said, &**verdict) == ("unassigned", "length") && number.starts_with("+1");
-                if said != verdict && !is_other_region {
-                    different.push((number, said, verdict));
-                }
-            }
-        }
-        assert!(different.is_empty(), "{} {different:?}", different.len());
-    }
-
-    #[test]
-    fn a_number_is_in_the_countries_whose_plans_have_it() {
-        for (number, countries) in [
-            ("+13105551234", "US"),
-            ("+14165551234", "CA"),
-            ("+18765551234", "JM"),
-            ("+4915112345678", "DE"),
-            ("+499001123456", "DE"),
-            ("+74952345678", "RU"),
-            ("+77172345678", "KZ"),
-            ("+80012345678", ""),
-            ("+999123456789", ""),
-        ] {
-            let number: E164 = number.parse().unwrap();
-            assert_eq!(countries_of(&number).join(" "), countries, "{number:?}");
-            assert_eq!(is_in_any(&number, |_| true), !countries.is_empty());
-            assert!(!is_in_any(&number, |own| own == "FR"));
-        }
-        // Of all that share its code, the main one first: free of charge, or in no plan.
-        for shared in ["+18005551234", "+15551234567"] {
-            let shared: E164 = shared.parse().unwrap();
-            let countries = countries_of(&shared);
-            assert_eq!(countries.first(), Some(&"US"), "{countries:?}");
-            assert!(countries.contains(&"JM"), "{countries:?}");
-            assert!(is_in_any(&shared, |own| own == "JM"));
-        }
-        assert!(is_country("DE") && is_country("CA"));
-        assert!(!is_country("XX") && !is_country("001") && !is_country("de"));
-    }
-
-    #[test]
-    fn every_region_is_known() {
-        let known: usize = PLANS.values().map(Vec::len).sum();
-        assert_eq!(known, regions::all().count());
-        assert!(known > 250 && PLANS.len() > 200, "{known} {}", PLANS.len());
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(digits in "[1-9][0-9]{6,14}") {
-            let number: E164 = format!("+{digits}").parse().unwrap();
-            let fault = NumberFault::of(&number);
-            // The sentences are for logs.
-            prop_assert!(fault.is_none_or(|fault| !fault.text().contains(&digits)));
-        }
-    }
-}
+mod tests;

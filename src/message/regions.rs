@@ -17,6 +17,8 @@ pub(super) struct Region {
     pub(super) usual: Option<u16>,
     /// The pattern of all numbers, without the country code.
     pub(super) general: &'static str,
+    /// How its numbers begin, where others share the code, as a regular expression; empty: it has all other ones.
+    pub(super) leading: &'static str,
     pub(super) kinds: Vec<Kind>,
 }
 
@@ -47,7 +49,7 @@ pub(super) fn all() -> impl Iterator<Item = Region> {
 
 fn region(line: &'static str) -> Option<Region> {
     let mut parts = line.split('\t');
-    let [id, code, abroad, trunk, usual, general] = std::array::from_fn(|_| parts.next());
+    let [id, code, abroad, trunk, usual, general, leading] = std::array::from_fn(|_| parts.next());
     Some(Region {
         id: id?,
         code: code?.parse().ok()?,
@@ -55,6 +57,7 @@ fn region(line: &'static str) -> Option<Region> {
         trunk: trunk?,
         usual: usual?.parse().ok(),
         general: general?,
+        leading: leading?,
         kinds: parts.map(kind).collect::<Option<_>>()?,
     })
 }

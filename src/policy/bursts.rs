@@ -1,6 +1,6 @@
 //! Texts that say the same to many new numbers: somebody pumps them through a form, an account is in wrong hands, or a
-//! template has a mistake. What counts as the same, and how many go out before a person is asked. They are counted by the
-//! database (`triggers/bursts.sql`), which all instances share.
+//! template has a mistake. What counts as the same, and how many go out before a person is asked. They are counted by
+//! the database (`triggers/bursts.sql`), which all instances share.
 
 use std::fmt;
 use std::str::FromStr;

@@ -102,18 +102,15 @@ impl<P> JudgedClaim<P> {
 fn pausable(claim: &Claim, rules: &Rules) -> Pausable {
     let trimmed = |text: &Option<String>| text.as_deref().map(|t| t.trim().to_owned());
     let named = trimmed(&claim.from_number).filter(|sender| !sender.is_empty());
-    let default = || {
-        let own = rules.sender(&claim.lane);
-        own.map(|sender| sender.as_str().to_owned())
-    };
+    let own = rules.sender(&claim.lane);
+    let default = || own.map(|sender| sender.as_str().to_owned());
     Pausable {
         channel: claim.lane.channel(),
         sender: named.or_else(default),
         campaign: claim.campaign.as_deref().map(str::to_ascii_lowercase),
         user: claim.facts.user_id.map(|id| id.to_string()),
         message_type: trimmed(&claim.facts.message_type),
-        // Known once it is counted.
-        text: None,
+        ..Pausable::default()
     }
 }
 

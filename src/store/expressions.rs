@@ -227,13 +227,13 @@ const fn find(text: &str, mark: &str, mut at: usize) -> usize {
 }
 
 /// The longest text that [`with_expressions`] takes.
-const LONGEST: usize = 32 * 1024;
+const LONGEST: usize = 40 * 1024;
 
 /// A text with its expressions substituted at run time: for tests that read the files.
 ///
 /// # Panics
 ///
-/// If the text contains an unknown expression, or is longer than 32 KiB.
+/// If the text contains an unknown expression, or is longer than 40 KiB.
 pub fn with_expressions(sql: &str) -> String {
     let text = Text::<LONGEST>::of(sql);
     String::from_utf8_lossy(&text.bytes[..text.len]).into_owned()

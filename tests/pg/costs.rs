@@ -153,6 +153,42 @@ async fn what_was_not_sent_is_returned_and_a_price_that_is_known_takes_the_place
         spent(&world).await,
         "campaign c1 27900000, installation 27900000"
     );
+    // What is proven to be sent after all is counted as before.
+    let proof = format!(
+        "update punctual.attempts set outcome = 'accepted', provider_sid = 'SMproof', settled_by = 'callback', settled_at = now()
+          where token = '{}'",
+        claims[0].token.0
+    );
+    run(&world.unseen, "set session_replication_role = origin").await;
+    run(&world.unseen, &proof).await;
+    assert_eq!(store.settle_costs(2, "USD").await.unwrap(), 1);
+    assert_eq!(
+        spent(&world).await,
+        "campaign c1 37900000, installation 37900000"
+    );
+}
+
+/// The row of the day is written by every claim: what locks it must not write it too.
+#[tokio::test]
+async fn a_charge_writes_each_row_of_the_day_once() {
+    let world = World::new().await;
+    let store = store(&world);
+    let user = Uuid::from_u128(0xaa << 120);
+    let first = [charge(5, Some("c1"), Some(user))];
+    assert_eq!(
+        counted(&store, &first, &caps(100, 100, 100)).await,
+        ["counted"]
+    );
+    let again = format!(
+        "select c.token from punctual.charge_costs('{DAY}', array[gen_random_uuid()], '{{5}}', '{{c1}}', array['{user}'], '{{f}}', 100, 100, 100) c"
+    );
+    run(&world.user, "begin").await;
+    run(&world.user, &again).await;
+    let written = "select pg_stat_get_xact_tuples_updated(c) + pg_stat_get_xact_tuples_inserted(c)
+                     from cast('punctual.cost_days' as regclass) c";
+    assert_eq!(one::<i64>(&world.user, written).await, 3);
+    run(&world.user, "commit").await;
+    assert_eq!(store.costs_of(DAY).await.unwrap(), Nanos(10));
 }
 
 /// The statement was given up and takes effect when that was recorded.

@@ -235,6 +235,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.link_url", "a setting"),
     ("settings.job_urls", "a setting"),
     ("settings.followed_jobs", "names of types"),
+    ("settings.guards", "a setting"),
     (
         "job_runs.answer",
         "what an endpoint of the app's answered, until it is written to the app's job",

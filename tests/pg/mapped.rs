@@ -175,6 +175,9 @@ async fn what_waited_is_written_once_the_tables_are_described() {
     assert_eq!(waiting(&world).await, 0);
     let expected = "1.310.555.0100 o hello +15005550006 +13105550100 gone 7 t Ada";
     assert_eq!(one::<String>(&world.unseen, ROW).await, expected);
+    // Something was sent to this number, however it is written.
+    let known = "select punctual.known_numbers('{+13105550100,+13105550199}')::text";
+    assert_eq!(one::<String>(&world.daemon().await, known).await, "{t,f}");
 
     // Another one, its status, and which sids are known.
     run(&world.unseen, "delete from texts").await;

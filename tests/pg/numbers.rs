@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use punctual::policy::{Countries, Guards, Unknown};
+use punctual::message::Sender;
+use punctual::policy::{Countries, Guards, Rules, Unknown};
 use punctual::store::Store;
 use punctual::store::numbers::Recipients;
 use uuid::Uuid;
@@ -13,16 +14,20 @@ use crate::rows::{World, count, one, run};
 const HOUR: Duration = Duration::from_secs(3_600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// For an installation with a sender in the United States.
+fn rules(countries: &Countries, premium: Unknown) -> Rules {
+    let us: Sender = "+13105550100".parse().unwrap();
+    Rules {
+        guards: Guards::new(countries, premium, std::iter::once(Some(&us))),
+        default_sender: Some(us),
+        ..Rules::default()
+    }
+}
+
 /// One step as the daemon's chore takes it; returns what it has read.
 async fn step(store: &Store, ahead: Duration, most: u32) -> Recipients {
     let read = store.recipients_ahead(ahead, most).await.unwrap();
-    let us = "+13105550100".parse().unwrap();
-    let guards = Guards::new(
-        &Countries::OfSenders,
-        Unknown::Refuse,
-        std::iter::once(Some(&us)),
-    );
-    let faults = read.faults(&guards);
+    let faults = read.faults(&rules(&Countries::OfSenders, Unknown::Refuse));
     let kept = store.keep_number_faults(ahead, read.until, &faults, most);
     kept.await.unwrap();
     read
@@ -133,4 +138,36 @@ async fn a_herd_of_one_instant_is_read_at_once_and_what_is_over_is_forgotten() {
     assert!(!locked.is_nil());
     step(&store, HOUR, 200).await;
     assert_eq!(one::<i64>(&world.unseen, left).await, 0);
+}
+
+#[tokio::test]
+async fn other_guards_judge_again_what_was_found_ahead() {
+    let world = World::new().await;
+    let store = store(&world);
+    let strict = rules(&Countries::OfSenders, Unknown::Refuse);
+    store.keep_settings(&strict).await.unwrap();
+    let rows = "insert into scheduled_messages (to_number, body, scheduled_at)
+                values ('+4915112345678', 'abroad', now() + interval '1 day'), ('+19005550100', 'premium', now() + interval '2 days'),
+                       ('+999123456789', 'code', now() + interval '3 days')";
+    run(&world.user, rows).await;
+    step(&store, WEEK, 100).await;
+    assert_eq!(
+        marked(&world).await,
+        "abroad country, code country_code, premium premium"
+    );
+    // The same once more, and they are read no more often.
+    store.keep_settings(&strict).await.unwrap();
+    assert_eq!(step(&store, WEEK, 100).await.all.len(), 0);
+    // With others, what these allow is found no longer, nor is a premium-rate number that may be texted.
+    let open = rules(&Countries::All, Unknown::Send);
+    store.keep_settings(&open).await.unwrap();
+    assert_eq!(marked(&world).await, "code country_code");
+    let read = store.recipients_ahead(WEEK, 100).await.unwrap();
+    let faults = read.faults(&open);
+    assert_eq!((read.all.len(), faults.len()), (3, 1));
+    // What names no sender goes by the default one, which may be on WhatsApp and text anywhere.
+    let mut whatsapp = strict.clone();
+    whatsapp.default_sender = Some("whatsapp:+13105550199".parse().unwrap());
+    assert_eq!(read.faults(&whatsapp).len(), 2);
+    assert_eq!(read.faults(&strict).len(), 3);
 }

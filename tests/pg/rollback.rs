@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use punctual::message::{ClaimResponse, InstanceId, RowState};
-use punctual::policy::{LawfulHours, Rules};
+use punctual::forecast::{PublishedRules, PublishedState};
+use punctual::message::{ClaimResponse, InstanceId, ProviderCapabilities, RowState};
+use punctual::policy::{CostCaps, Costs, LawfulHours, Rules};
 use punctual::schedule::Ranking;
 use punctual::settle::Settlement;
-use punctual::store::Store;
 use punctual::store::connect::prepare_session;
 use punctual::store::migrate::{
-    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
+    KNOWS_BURSTS, KNOWS_CAMPAIGNS, KNOWS_CAPS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA,
+    KNOWS_RATES, PROGRAM,
 };
+use punctual::store::{Migrator, Store, doctor};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use crate::live_app::{role, session_as};
 use crate::ours::{accepted, claim, record, recorded, store, won};
 use crate::rows::{World, one, run, said};
 
@@ -498,4 +501,95 @@ async fn a_program_that_knows_no_rates_claims_nothing_while_a_sender_has_one() {
             .unwrap()
             .is_alone()
     );
+}
+
+/// It would send what is to wait. Its role has the rights that it was granted by its own version.
+#[tokio::test]
+async fn a_program_that_knows_no_bounds_claims_nothing_where_there_is_one() {
+    let world = World::new().await;
+    role(&world.db, "bounded", "").await;
+    Migrator::embedded()
+        .grant(world.db.dsn(), "bounded")
+        .await
+        .unwrap();
+    run(&world.unseen, "revoke all on punctual.bursts from bounded").await;
+    let session = session_as(&world.db, "bounded").await;
+    prepare_session(&session).await.unwrap();
+    let claim = "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+                 values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now())";
+    let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
+    // Whether programs before these claim.
+    let claims = async |rules: &Rules| {
+        store.keep_settings(rules).await.unwrap();
+        let mut may = Vec::new();
+        for program in [KNOWS_CAPS, KNOWS_BURSTS] {
+            run(
+                &session,
+                &format!("set punctual.program = '{}'", program - 1),
+            )
+            .await;
+            let refused = session.batch_execute(claim).await.err();
+            let state = refused.map(|error| error.code().unwrap().code().to_owned());
+            assert!(
+                state.as_deref().is_none_or(|state| state == "PU003"),
+                "{state:?}"
+            );
+            may.push(state.is_none());
+        }
+        may
+    };
+    let priced = |cap: Option<&str>| Costs {
+        prices: "other = 0.1".parse().unwrap(),
+        currency: "USD".into(),
+        caps: CostCaps {
+            user: cap.map(|cap| cap.parse().unwrap()),
+            ..CostCaps::default()
+        },
+    };
+    let mut rules = Rules::default();
+    assert_eq!(claims(&rules).await, [true, true]);
+    rules.costs = Some(std::sync::Arc::new(priced(None)));
+    assert_eq!(
+        claims(&rules).await,
+        [true, true],
+        "prices alone bound nothing"
+    );
+    rules.costs = Some(std::sync::Arc::new(priced(Some("1"))));
+    assert_eq!(claims(&rules).await, [false, true]);
+    rules.burst = Some("100 in 1h".parse().unwrap());
+    assert_eq!(claims(&rules).await, [false, false]);
+    rules = Rules::default();
+    assert_eq!(claims(&rules).await, [true, true]);
+    let held = "insert into punctual.pauses (scope, what) values ('text', '0123456789abcdef')";
+    run(&world.unseen, held).await;
+    assert_eq!(claims(&rules).await, [false, false]);
+    let own = format!("set punctual.program = '{KNOWS_BURSTS}'; {claim}");
+    run(&session, &own).await;
+}
+
+#[tokio::test]
+async fn doctor_finds_daemons_that_guard_differently() {
+    let world = World::new().await;
+    let found = async || {
+        let all = doctor::instances(&world.unseen, None, None).await;
+        let guards = all.iter().find(|one| one.what == "guard settings").unwrap();
+        format!("{:?}", guards.level)
+    };
+    let beside = |rules: &Rules| {
+        let state = PublishedState {
+            rules: PublishedRules::of(rules, &ProviderCapabilities::default()),
+            ..PublishedState::default()
+        };
+        let state = serde_json::to_string(&state).unwrap();
+        format!(
+            "insert into punctual.instances (id, version, program, state) values (gen_random_uuid(), 'x', {PROGRAM}, '{state}')"
+        )
+    };
+    let mut rules = Rules::default();
+    run(&world.unseen, &beside(&rules)).await;
+    run(&world.unseen, &beside(&rules)).await;
+    assert_eq!(found().await, "Ok");
+    rules.burst = Some("100 in 1h".parse().unwrap());
+    run(&world.unseen, &beside(&rules)).await;
+    assert_eq!(found().await, "Bad");
 }

@@ -3,6 +3,7 @@
 mod choices;
 mod database;
 mod format;
+mod guards;
 mod next;
 mod reach;
 mod senders;

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 
 use super::choices::{email, in_app, lateness, placeholders, push, time_zone, uncertain};
 use super::senders::is_for_tests;
-use super::writer;
+use super::{guards, writer};
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
 use crate::message::Channel;
@@ -45,9 +45,6 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         push(config),
         in_app(config),
         accounts(config),
-        Finding::ok("countries", config.guards().to_string()),
-        costs(config),
-        burst(config),
         writer::settings(config),
         placeholders(config),
         token(config),
@@ -57,23 +54,10 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         time_zone(config),
         lateness(config),
     ];
+    findings.extend(guards::settings(config));
     findings.extend(modem_time(config));
     findings.push(files(sources));
     findings
-}
-
-fn costs(config: &Config) -> Finding {
-    let costs = config.guards.costs.as_ref();
-    let shown = costs.map_or_else(|| "not counted".into(), ToString::to_string);
-    Finding::ok("costs", shown)
-}
-
-fn burst(config: &Config) -> Finding {
-    let shown = config.guards.burst.map_or_else(
-        || "not held".into(),
-        |burst| format!("{burst} go to new numbers, the others are held"),
-    );
-    Finding::ok("equal texts", shown)
 }
 
 fn sender(config: &Config) -> Finding {

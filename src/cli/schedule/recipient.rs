@@ -4,7 +4,7 @@ use super::session;
 use crate::cli::{Usage, output};
 use crate::config::Sources;
 use crate::message::{Address, Channel, NumberFault, Sender};
-use crate::policy::{self, Validate};
+use crate::policy::{self, Reason, Rules, Validate};
 use crate::store::forecast;
 
 /// Whom a webhook goes to whose row names no URL.
@@ -36,8 +36,7 @@ pub(super) async fn check_number(
     // An app's role may have no right on what the daemon has published.
     let around = forecast::surroundings(client, &session::assumed(sources)).await;
     let rules = around.ok().map(|around| around.rules);
-    let guards = rules.as_ref().map(|rules| &rules.guards);
-    if let Some(why) = guards.and_then(|guards| guards.refusal(to, from)) {
+    if let Some(why) = rules.as_ref().and_then(|rules| refusal(rules, to, from)) {
         return Err(Usage::of("--to")(why.text));
     }
     let Some(fault) = policy::number_fault(to) else {
@@ -59,7 +58,40 @@ pub(super) async fn check_number(
     Ok(())
 }
 
+/// Why a guard refuses the number, for a text from this sender, or from the default one.
+fn refusal(rules: &Rules, to: &Address, from: Option<&Sender>) -> Option<Reason> {
+    let from = from.or(rules.default_sender.as_ref());
+    rules.guards.refusal(to, from)
+}
+
 /// For people.
 pub(super) fn shown(to: Option<&Address>) -> String {
     to.map_or_else(|| BY_TYPE.to_owned(), Address::masked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Countries, Guards, Unknown};
+
+    #[test]
+    fn what_goes_by_a_default_sender_on_whatsapp_may_go_anywhere() {
+        let sender = |text: &str| text.parse::<Sender>().unwrap();
+        let all = [sender("+13105551234"), sender("whatsapp:+13105550199")];
+        let mut rules = Rules {
+            guards: Guards::new(&Countries::OfSenders, Unknown::Refuse, all.iter().map(Some)),
+            ..Rules::default()
+        };
+        let to = Address::parse(Channel::Sms, "+4915112345678").unwrap();
+        for (default, own, is_refused) in [
+            (&all[0], None, true),
+            (&all[1], None, false),
+            (&all[0], Some(&all[1]), false),
+            (&all[1], Some(&all[0]), true),
+        ] {
+            rules.default_sender = Some(default.clone());
+            let why = refusal(&rules, &to, own);
+            assert_eq!(why.is_some(), is_refused, "{default:?} {own:?}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
         // A herd takes a while.
         let rules = Arc::clone(&dispatch.rules);
         let judged = spawn_blocking(move || {
-            let faults = read.faults(&rules.guards);
+            let faults = read.faults(&rules);
             (read, faults)
         });
         let (read, faults) = match judged.await {

@@ -139,8 +139,13 @@ pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) 
 pub(super) const fn is_stopped<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     let mut n = 0;
     while n < PauseScope::ALL.len() {
-        out.row(if n == 0 { "(" } else { "\n or " }, b"");
         let scope = PauseScope::ALL[n];
+        let joint = match scope {
+            PauseScope::Everything => "(",
+            PauseScope::Text => " or ",
+            _ => "\n or ",
+        };
+        out.row(joint, b"");
         if matches!(scope, PauseScope::Everything) {
             out.row("exists (select from stopped s where s.scope = '", b"");
         } else {

@@ -4,7 +4,7 @@ use super::Text;
 use super::lists::{is_channel, sender};
 use crate::message::Channel;
 use crate::store::schema::migrate::{
-    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_RATES,
+    KNOWS_BURSTS, KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_RATES,
 };
 
 /// Appends one of them; false if it is none.
@@ -230,5 +230,12 @@ const fn oldest_program<const N: usize>(out: &mut Text<N>) {
         b"",
     );
     out.number(KNOWS_LAWFUL_HOURS);
+    out.row(
+        " end,
+                         (select s.oldest_program from punctual.settings s where s.one),
+                         case when exists (select from punctual.pauses p where p.scope = 'text' and p.until > clock_timestamp()) then ",
+        b"",
+    );
+    out.number(KNOWS_BURSTS);
     out.row(" end) from punctual.migrations m)", b"");
 }

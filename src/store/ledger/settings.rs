@@ -1,7 +1,10 @@
 //! The settings of the installation, written to the database for its functions and for the views that people read.
 
+use tokio_postgres::types::Json;
+
 use crate::message::WebhookUrls;
 use crate::policy::Rules;
+use crate::store::migrate::{KNOWS_BURSTS, KNOWS_CAPS};
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static SETTINGS_KEEP: &Sql = sql!("sql/settings_keep.sql");
@@ -50,12 +53,21 @@ impl Store {
                     &rules.link_url,
                     &job_urls,
                     &rules.lawful.is_some(),
+                    &Json(&rules.guards),
+                    &oldest_program(rules),
                 ],
             )
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
     }
+}
+
+/// The oldest program that knows the bounds of these rules; `None`: they have none.
+fn oldest_program(rules: &Rules) -> Option<i32> {
+    let is_capped = rules.costs.as_ref().is_some_and(|own| own.caps.is_some());
+    let burst = rules.burst.map(|_| KNOWS_BURSTS);
+    burst.or_else(|| is_capped.then_some(KNOWS_CAPS))
 }
 
 fn as_json(urls: &WebhookUrls) -> serde_json::Value {

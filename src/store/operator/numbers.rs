@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::message::{MessageId, Moment, NumberFault};
-use crate::policy::Guards;
+use crate::message::{MessageId, Moment, NumberFault, Sender};
+use crate::policy::Rules;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -46,13 +46,16 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Those whose numbers have a fault, or that these guards keep from texts. What is not even a number in its form is
-    /// another check's (`triggers/validate.sql`).
-    pub fn faults(&self, guards: &Guards) -> Vec<(Recipient, NumberFault)> {
+    /// Those whose numbers have a fault, or that the guards of these rules keep from texts. What is not even a number
+    /// in its form is another check's (`triggers/validate.sql`).
+    pub fn faults(&self, rules: &Rules) -> Vec<(Recipient, NumberFault)> {
+        let default = rules.default_sender.as_ref().map(Sender::as_str);
         let fault = |one: &Recipient| {
             let number = one.to_number.as_deref()?.parse().ok()?;
-            let from = one.from_number.as_deref();
-            let fault = NumberFault::of(&number).or_else(|| guards.fault_ahead(&number, from));
+            let from = one.from_number.as_deref().or(default);
+            // A text to a premium-rate number may be wanted.
+            let own = NumberFault::of(&number).filter(|fault| *fault != NumberFault::Premium);
+            let fault = own.or_else(|| rules.guards.fault_ahead(&number, from));
             Some((one.clone(), fault?))
         };
         self.all.iter().filter_map(fault).collect()

@@ -23,7 +23,7 @@ pub enum Equal {
 
 impl Store {
     /// Counts these, in their order: the message, what it says, and to whom it is. Returns those of them that are held,
-    /// and those that were let go.
+    /// and those that a person has freed.
     pub async fn count_texts(
         &self,
         texts: &[(MessageId, TextWords, &str)],

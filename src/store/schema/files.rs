@@ -68,6 +68,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261208160000_guards",
     "20261208160001_costs",
     "20261209120000_bursts",
+    "20261209120001_guard_settings",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -40,7 +40,8 @@ pub(in crate::store) mod triggers;
 
 pub use error::MigrateError;
 pub use program::{
-    KNOWS_CAMPAIGNS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA, KNOWS_RATES, PROGRAM,
+    KNOWS_BURSTS, KNOWS_CAMPAIGNS, KNOWS_CAPS, KNOWS_FORGOTTEN, KNOWS_LAWFUL_HOURS, KNOWS_MEDIA,
+    KNOWS_RATES, PROGRAM,
 };
 pub use triggers::Trigger;
 

@@ -408,7 +408,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/settings_keep",
         1,
         10,
-        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}', '{}', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', null, '{}', false",
+        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}', '{}', 'UTC', 'mon-sun 00:00-24:00', '{0}', '{1}', null, '{}', false, null, null",
     ),
     case(
         "ledger/suppress",

@@ -4,7 +4,7 @@
 /// `migrations/` or `triggers/`; a migration that older programs cannot work with records in
 /// `punctual.migrations.oldest_program` the oldest one that can. Each session of a daemon says it
 /// (`punctual.program`), and the database refuses the claims of one that is older than that.
-pub const PROGRAM: i32 = 5;
+pub const PROGRAM: i32 = 6;
 
 /// The first program that knows the rates of senders. An older one claims nothing while a sender has a rate, because it
 /// would send that sender's messages as fast as it can. Without rates it may claim.
@@ -25,3 +25,11 @@ pub const KNOWS_CAMPAIGNS: i32 = 4;
 /// The first program that knows lawful hours. An older one claims nothing while the daemon that started last has such
 /// rules, because it would send at any hour.
 pub const KNOWS_LAWFUL_HOURS: i32 = 5;
+
+/// The first program that knows caps on costs. An older one claims nothing while the daemon that started last has one,
+/// because it would send whatever that costs.
+pub const KNOWS_CAPS: i32 = 5;
+
+/// The first program that knows bounds on equal texts. An older one claims nothing while the daemon that started last
+/// has one, or a text is paused, because it would send what is to wait.
+pub const KNOWS_BURSTS: i32 = 6;

@@ -5,7 +5,7 @@
 -- $1 this program's version; $2 its time zone, or null if its settings are not valid; $3 the sender for rows that name
 -- none
 with running as (
-  select i.version, coalesce(i.program, 1) < oldest_program!() as is_too_old, coalesce(i.state -> 'rules' -> 'lawful', 'null') as lawful
+  select i.version, coalesce(i.program, 1) < oldest_program!() as is_too_old, coalesce(i.state -> 'rules' -> 'lawful', 'null') as lawful, case when i.state -> 'rules' is not null then jsonb_build_array(i.state -> 'rules' -> 'guards', i.state -> 'rules' -> 'costs', i.state -> 'rules' -> 'burst') end as guards
     from punctual.instances i
    where i.stopped_at is null and i.heartbeat_at > clock_timestamp() - interval '20 s'
 ), others as (
@@ -62,6 +62,9 @@ select 'lawful hours', 'bad',
        'the same rules in each daemon that runs',
        'give each one the same PUNCTUAL_LAWFUL_HOURS and PUNCTUAL_TRANSACTIONAL_TYPES'
   from (select count(distinct lawful) as n from running where not is_too_old) kept
+union all
+select 'guard settings', 'bad', case when n > 1 then 'the daemons that run guard differently: one may send what another refuses or holds' end, 'the same guards in each daemon that runs', 'give each one the same settings of [guards]'
+  from (select count(distinct guards) as n from running where not is_too_old) kept
 union all
 select 'time zone', 'warn',
        case when $2 <> timezone and exists (select from running) then format('the daemon''s is %s, these settings say %s', timezone, $2) end,
