@@ -134,8 +134,7 @@ pub fn is_in_any(number: &E164, is_one: impl Fn(&str) -> bool) -> bool {
     let is_one = |region: &&Region| is_two_letters(region.id) && is_one(region.id);
     let has = |region: &Region| region.has(national);
     let mut these = regions.iter().filter(is_one);
-    these.any(has)
-        || !regions.iter().any(has) && of_no_plan(regions, national).iter().any(|own| is_one(own))
+    these.any(has) || !regions.iter().any(has) && of_no_plan(regions, national).iter().any(is_one)
 }
 
 /// Reads the plans of all countries, which takes some 70 ms: a daemon does so before its first claim needs them.

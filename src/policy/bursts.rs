@@ -3,6 +3,7 @@
 //! the database (`triggers/bursts.sql`), which all instances share.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -107,8 +108,11 @@ impl TextWords {
         }
         hash.update(" media".repeat(media));
         let digest: [u8; 32] = hash.finalize().into();
-        let key = digest.iter().take(KEY_BYTES);
-        Self(key.map(|byte| format!("{byte:02x}")).collect())
+        let mut key = String::with_capacity(2 * KEY_BYTES);
+        for byte in digest.iter().take(KEY_BYTES) {
+            let _ = write!(key, "{byte:02x}");
+        }
+        Self(key)
     }
 
     /// As `punctual.pauses` has it.

@@ -1,5 +1,4 @@
 //! A table and a provider around one reactor. Everything but the provider responds at once.
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,11 +240,11 @@ impl World {
                     answers: answers.collect(),
                     took: self.takes,
                 };
-                if self.claims == Claims::Slow {
-                    self.unanswered.push(input);
-                    return Vec::new();
+                if self.claims != Claims::Slow {
+                    return vec![input];
                 }
-                vec![input]
+                self.unanswered.push(input);
+                Vec::new()
             }
             Command::Start { id, .. } => {
                 assert!(self.rows[&id].due <= self.now.db, "early: {id:?}");
@@ -278,8 +277,7 @@ impl World {
                     });
                     return Vec::new();
                 }
-                let done = records.iter().map(|r| (r.token, self.record(r)));
-                let done = done.collect();
+                let done = records.iter().map(|r| (r.token, self.record(r))).collect();
                 vec![Input::Recorded {
                     group,
                     done,
