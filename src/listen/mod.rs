@@ -157,7 +157,7 @@ async fn session(
     limits: &ChannelLimits,
     way: &Way,
 ) -> Lost {
-    if let Err(lost) = way.is_free(store).await {
+    if let Err(lost) = way.is_free(store, limits).await {
         return lost;
     }
     let (client, mut connection) = match way.connect(dsn).await {
@@ -203,7 +203,7 @@ async fn prove_for_ever(
     let mut missed = Missed::default();
     loop {
         let before = missed;
-        missed = meanwhile(way.look(store), messages, heard, way).await??;
+        missed = meanwhile(way.look(store, limits), messages, heard, way).await??;
         // Also that there is none any more: there may have been one before this connection.
         if missed.fed || before.fed || !*was_up {
             let deafened = Heard::Deafened(missed.fed);

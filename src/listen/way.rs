@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use super::{CHANNEL, Heard, Lost, Notification};
 use crate::limits::daemon::ChannelLimits;
-use crate::store::{Connection, Dsn, FeedHindrance, Store, StoreError, feed};
+use crate::store::{Connection, Dsn, FeedHindrance, PATIENCE, Store, StoreError, feed};
 
 /// By which way hints come.
 #[derive(Clone, Debug)]
@@ -81,38 +81,55 @@ impl Way {
     }
 
     /// Nobody is in the way, and what does not come by it.
-    pub(super) async fn look(&self, store: &Store) -> Result<Missed, Lost> {
+    pub(super) async fn look(&self, store: &Store, limits: &ChannelLimits) -> Result<Missed, Lost> {
         match self {
             Self::Notices { beside_feed } => {
-                let unnotified = store.bounded(store.unnotified()).await;
-                let unnotified = unnotified.map_err(Lost::Notify)?;
+                let unnotified = self.asked(store, limits, store.unnotified()).await?;
                 Ok(Missed {
                     prepared: unnotified.prepares,
                     fed: unnotified.is_fed && !beside_feed,
                 })
             }
-            Self::Feed { .. } => self.is_free(store).await.map(|()| Missed::default()),
+            Self::Feed { .. } => {
+                let free = self.is_free(store, limits).await;
+                free.map(|()| Missed::default())
+            }
         }
     }
 
     /// Nobody is in the way.
-    pub(super) async fn is_free(&self, store: &Store) -> Result<(), Lost> {
+    pub(super) async fn is_free(&self, store: &Store, limits: &ChannelLimits) -> Result<(), Lost> {
         let Self::Feed { silence, .. } = self else {
             return Ok(());
         };
-        match store.bounded(store.feed_hindrance(*silence)).await {
-            Ok(None) => Ok(()),
-            Ok(Some(FeedHindrance::Notices)) => Err(Lost::Others),
-            Ok(Some(FeedHindrance::Standby)) => Err(Lost::Standby),
-            Err(error) => Err(Lost::Notify(error)),
+        let hindrance = store.feed_hindrance(*silence);
+        match self.asked(store, limits, hindrance).await? {
+            None => Ok(()),
+            Some(FeedHindrance::Notices) => Err(Lost::Others),
+            Some(FeedHindrance::Standby) => Err(Lost::Standby),
         }
+    }
+
+    /// The response to a question that goes before a nonce, and has as long as one has to arrive: a dead way swallows
+    /// it as well.
+    async fn asked<T>(
+        &self,
+        store: &Store,
+        limits: &ChannelLimits,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Lost> {
+        let asked = store.within_at_work(limits.proof_within, PATIENCE, question);
+        asked.await.map_err(|error| match error {
+            StoreError::Silent { .. } | StoreError::Mute => self.deaf(),
+            other => Lost::Notify(other),
+        })
     }
 
     /// Until something is in the way.
     pub(super) async fn hindered(&self, store: &Store, limits: &ChannelLimits) -> Lost {
         loop {
             sleep(limits.proof_every).await;
-            if let Err(lost) = self.is_free(store).await {
+            if let Err(lost) = self.is_free(store, limits).await {
                 return lost;
             }
         }

@@ -150,7 +150,11 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 42] = [
     ),
     (
         Mutant::HollowChannel,
-        &[Invariant::OnTime, Invariant::UrgentOnTime],
+        &[
+            Invariant::OnTime,
+            Invariant::UrgentOnTime,
+            Invariant::LanesApart,
+        ],
     ),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
     (Mutant::ForecastWithoutFacts, &[Invariant::Forecast]),
@@ -185,7 +189,11 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 42] = [
     (Mutant::SkipsPart, &[Invariant::PartsInOrder]),
     (Mutant::RepeatsPart, &[Invariant::NoBlindSecondText]),
     (Mutant::OpenParts, &[Invariant::LastWord]),
-    (Mutant::OneLane, &[Invariant::LanesApart]),
+    // What names an account of a route is moved to it by each read, and not found there.
+    (
+        Mutant::OneLane,
+        &[Invariant::LanesApart, Invariant::EventsBounded],
+    ),
     (Mutant::WidensLimits, &[Invariant::SlowedAlone]),
     (Mutant::NoQuarantine, &[Invariant::Quarantined]),
     (Mutant::FollowedJump, &[Invariant::NeverEarly]),
