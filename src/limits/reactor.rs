@@ -89,8 +89,10 @@ pub struct ClaimLimits {
     /// From this many messages due together on, one claim is not enough for all, and they are
     /// claimed as early as is allowed.
     pub herd: usize,
-    /// Where several instances run: messages of a lane due within one [slice](crate::schedule::SLICE) that one instance
-    /// claims alone, at most; fewer if they cannot all start in that time. What is more is divided among all.
+    /// Where several instances run: messages of a lane due within one [slice](crate::schedule::SLICE) that one
+    /// instance claims alone, at most. What is more is divided among all: by that many, groups are large anyway. It is
+    /// no measure of an instance's own, by which two would count differently; what takes longer to start is divided
+    /// when it is late.
     pub alone_max: usize,
     /// How long a request is assumed to take before one was made.
     pub first_request: Duration,
@@ -260,7 +262,7 @@ impl Default for ClaimLimits {
             ahead_span: Duration::from_millis(200),
             ahead_claims: 3,
             herd: 32,
-            alone_max: 5_000,
+            alone_max: 1_000,
             first_request: Duration::from_millis(250),
             locked_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
             locked_share: 10,

@@ -40,7 +40,7 @@ pub enum Turn {
 /// How many messages are due in one slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HowMany {
-    /// One instance can start them in time.
+    /// One instance claims them.
     Few,
     /// Perhaps: each instance counts by itself, and others may count fewer. They are divided, and the one whose slice
     /// it is looks at once whether the others claim theirs: a look that finds that they do is no harm, and a message

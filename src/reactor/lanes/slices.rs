@@ -1,11 +1,11 @@
-//! How many messages of a lane are due in each slice of time: whether one instance can start them all.
+//! How many messages of a lane are due in each slice of time: whether one instance claims them all.
 
 use std::collections::BTreeMap;
 
 use super::{Lane, Lanes};
 use crate::limits::ClaimLimits;
 use crate::message::{Moment, Now};
-use crate::schedule::{HowMany, SLICE, slice};
+use crate::schedule::{HowMany, slice};
 
 /// Messages that became known before they were due, by their slice. Those that were cancelled or moved are still
 /// counted: it must not seem, while a slice passes, that it has become one of few.
@@ -26,21 +26,17 @@ impl Lanes {
         *counts.entry(slice(due)).or_default() += 1;
     }
 
-    /// How many are due in the same slice as this, for one instance. Others may have measured other requests, and count
-    /// half or twice as many as much.
+    /// How many are due in the same slice as this, for one instance. Others may know half or twice as many.
     pub(in crate::reactor) fn due_with(
         &self,
         lane: Lane,
         due: Moment,
         limits: &ClaimLimits,
     ) -> HowMany {
-        let state = &self[lane];
-        let due = state.slices.0.get(&slice(due)).copied().unwrap_or(0);
-        let alone = state.startable(state.throttle.max(), SLICE);
-        let alone = alone.min(limits.alone_max);
-        if due <= alone {
+        let due = self[lane].slices.0.get(&slice(due)).copied().unwrap_or(0);
+        if due <= limits.alone_max {
             HowMany::Few
-        } else if due <= alone.saturating_mul(2) {
+        } else if due <= limits.alone_max.saturating_mul(2) {
             HowMany::Several
         } else {
             HowMany::Many

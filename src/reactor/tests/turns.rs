@@ -143,7 +143,7 @@ fn what_another_may_count_otherwise_is_looked_at_once() {
 
 #[test]
 fn what_it_could_not_start_in_time_is_divided() {
-    // By its measure one second is enough for all of them. But their requests take longer.
+    // One instance claims so many. But their requests take longer.
     let mut settings = settings(256);
     Arc::make_mut(&mut settings.limits).claims.batch = 20;
     let (mut world, due, others) = herd(1_000, settings);
@@ -177,7 +177,8 @@ fn an_instance_that_was_held_up_for_a_moment_claims_its_slice_all_the_same() {
 fn what_the_other_has_not_started_is_left_to_it_while_there_is_enough_to_do() {
     // Each has more than it can start: no request ends for a while.
     let mut settings = settings(8);
-    Arc::make_mut(&mut settings.limits).claims.batch = 20;
+    let claims = &mut Arc::make_mut(&mut settings.limits).claims;
+    (claims.batch, claims.alone_max) = (20, 100);
     let (mut world, due, others) = herd(1_000, settings);
     world.run_until(due + SECOND * 2);
     assert_eq!(world.starts, 8);
