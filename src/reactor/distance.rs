@@ -75,9 +75,14 @@ impl<P: Clone> Reactor<P> {
     pub fn late_claims(&self) -> Option<String> {
         let takes = self.lead.claims_too_slow()?;
         let (late, way) = (takes.saturating_sub(LEAD_MAX), self.lead.round_trip());
+        let remedy = if way * 2 > takes {
+            "run Punctual nearer to its database"
+        } else {
+            "find what keeps the database busy: its processors, its disk, or what other sessions have locked"
+        };
         Some(format!(
             "messages are late by {} ms and more: most claims take {} ms, {} of them the way to the database and back, and \
-             a message is claimed no more than {} ms before it is due; run Punctual nearer to its database",
+             a message is claimed no more than {} ms before it is due; {remedy}",
             late.as_millis(),
             takes.as_millis(),
             way.as_millis(),

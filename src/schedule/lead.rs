@@ -38,6 +38,9 @@ const LEAD_FIRST: Duration = Duration::from_millis(25);
 /// Claims remembered: enough for a 99th percentile, few enough to follow a change.
 const MEMORY: usize = 256;
 
+/// So many claims show what most take. The first ones of a process also open connections and plan statements.
+const ENOUGH: usize = 16;
+
 /// The operator's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeadSetting {
@@ -131,7 +134,8 @@ impl Lead {
 
     /// What most claims take, if that is longer than a message may be asked for ahead: messages are late by the rest.
     pub fn claims_too_slow(&self) -> Option<Duration> {
-        (self.usual > LEAD_MAX).then_some(self.usual)
+        let is_known = self.latencies_us.len() >= ENOUGH;
+        (is_known && self.usual > LEAD_MAX).then_some(self.usual)
     }
 
     /// The lead for a single message.
@@ -211,11 +215,24 @@ mod tests {
         assert_eq!(lead.round_trip(), ms(20));
         assert_eq!(lead.single(), LEAD_FIRST + ms(20));
         lead.measured(ms(22));
-        assert_eq!(lead.claims_too_slow(), None);
         lead.measured(ms(70));
+        lead.measured(ms(70));
+        assert_eq!(lead.single(), LEAD_MAX);
+    }
+
+    #[test]
+    fn a_few_claims_do_not_show_what_most_take() {
+        let mut lead = Lead::new(LeadSetting::Auto, 32);
+        for _ in 1..ENOUGH {
+            lead.measured(ms(70));
+            assert_eq!(lead.claims_too_slow(), None);
+        }
         lead.measured(ms(70));
         assert_eq!(lead.claims_too_slow(), Some(ms(70)));
-        assert_eq!(lead.single(), LEAD_MAX);
+        for _ in 0..ENOUGH {
+            lead.measured(ms(20));
+        }
+        assert_eq!(lead.claims_too_slow(), None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl EventLoop {
             remark("paused", text);
         }
         if let Some(text) = self.reactor.late_claims() {
-            remark("distance", text);
+            remark("slow_claims", text);
         }
         let refused = self.reactor.breaker(now);
         if let (Some(since), Some(next)) = (refused.since, refused.next_probe_at) {

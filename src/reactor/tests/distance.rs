@@ -10,9 +10,6 @@ use crate::settle::SendResult;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What a claim takes on the server.
-const AT_WORK: Duration = Duration::from_millis(2);
-
 enum Step {
     /// A claim reaches the server.
     Claim(Vec<ClaimRequest>),
@@ -22,6 +19,8 @@ enum Step {
 struct Far {
     world: World,
     round_trip: Duration,
+    /// What a claim takes on the server.
+    at_work: Duration,
     /// How long the reads of pauses wait for a connection.
     pool_wait: Duration,
     /// What happens when, in the order in which it was begun.
@@ -49,6 +48,7 @@ impl Far {
         let mut far = Self {
             world,
             round_trip,
+            at_work: 2 * MS,
             pool_wait: Duration::ZERO,
             steps: BTreeMap::new(),
             begun: 0,
@@ -145,9 +145,9 @@ impl Far {
         let answers: Vec<_> = answers.collect();
         let lost = |(_, answer): &&(_, _)| !matches!(answer, ClaimResponse::Won(_));
         self.lost += answers.iter().filter(lost).count();
-        let took = self.round_trip + AT_WORK;
+        let took = self.round_trip + self.at_work;
         let input = Input::Claimed { answers, took };
-        self.after(self.round_trip / 2 + AT_WORK, Step::Answer(input));
+        self.after(self.round_trip / 2 + self.at_work, Step::Answer(input));
     }
 
     /// How late the latest of all began.
@@ -222,8 +222,19 @@ fn says_when_claims_take_longer_than_they_may_be_made_ahead() {
     far.run_until(at(SECOND * 5));
     let why = far.world.reactor.late_claims().unwrap();
     assert!(why.contains("150 of them"), "{why}");
+    assert!(why.contains("nearer"), "{why}");
     assert_eq!(far.late.len(), 200, "and sends all the same");
     assert!(far.world.rows.contains_key(&id(0)));
+}
+
+#[test]
+fn a_database_that_is_busy_is_not_far_away() {
+    let mut busy = Far::new(5 * MS, limits(), scattered(200));
+    busy.at_work = 80 * MS;
+    busy.run_until(at(SECOND * 5));
+    let why = busy.world.reactor.late_claims().unwrap();
+    assert!(why.contains("take 85 ms, 5 of them"), "{why}");
+    assert!(!why.contains("nearer") && why.contains("busy"), "{why}");
 }
 
 #[test]
