@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::calendar::{USER, event, reminder};
 use crate::live_app::{role, session_as};
-use crate::rows::{World, hearing, one, run};
+use crate::rows::{World, hearing, one, run, server_version};
 
 /// What was recorded since the last look: `op old new`, by message.
 async fn recorded(world: &World) -> Vec<String> {
@@ -96,6 +96,16 @@ async fn every_way_to_change_rows_is_recorded_once_a_row_and_the_daemons_is_not(
     let ids = [inserted(&world, app).await, inserted(&world, app).await];
     let [a, b] = ids;
     let set = "update scheduled_messages set body = 'x' || random()";
+    let one_of_two_deleted = if server_version(app).await < 15 {
+        format!(
+            "with gone as (delete from scheduled_messages where id = '{a}') {set} where id = '{b}'"
+        )
+    } else {
+        format!(
+            "merge into scheduled_messages m using (values ('{a}'::uuid, 1), ('{b}', 2)) v (id, n) on m.id = v.id
+             when matched and v.n = 1 then delete when matched then update set body = 'z'"
+        )
+    };
     for (sql, n) in [
         (set.to_owned(), 2),
         (format!("{set} where false"), 0),
@@ -107,13 +117,7 @@ async fn every_way_to_change_rows_is_recorded_once_a_row_and_the_daemons_is_not(
             ),
             1,
         ),
-        (
-            format!(
-                "merge into scheduled_messages m using (values ('{a}'::uuid, 1), ('{b}', 2)) v (id, n) on m.id = v.id
-                 when matched and v.n = 1 then delete when matched then update set body = 'z'"
-            ),
-            2,
-        ),
+        (one_of_two_deleted, 2),
         (format!("with gone as (delete from scheduled_messages where id <> '{b}' returning id) {set} where id = '{b}'"), 2),
     ] {
         run(app, &sql).await;
@@ -318,7 +322,9 @@ async fn a_statement_over_many_rows_joins_each_once_and_inserts_once() {
         plan.contains("Hash Join") && !plan.contains("Nested Loop"),
         "{plan}"
     );
-    assert!(plan.contains("rows=3 loops=1"), "{plan}");
+    // The latter since PostgreSQL 18.
+    let each_once = ["rows=3 loops=1", "rows=3.00 loops=1"];
+    assert!(each_once.iter().any(|shown| plan.contains(shown)), "{plan}");
 }
 
 #[tokio::test]

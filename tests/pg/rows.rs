@@ -88,6 +88,15 @@ pub(crate) async fn run(client: &Client, sql: &str) {
     }
 }
 
+/// The server's major version.
+pub(crate) async fn server_version(client: &Client) -> i32 {
+    one(
+        client,
+        "select current_setting('server_version_num')::int / 10000",
+    )
+    .await
+}
+
 pub(crate) async fn one<T: FromSqlOwned>(client: &Client, sql: &str) -> T {
     match client.query_one(sql, &[]).await {
         Ok(row) => row.get(0),

@@ -143,6 +143,10 @@ async fn a_row_that_lets_nobody_move_it_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn to_look_for_what_is_due_costs_little_however_much_is_not() {
     let case = Case::new().await;
+    if crate::rows::server_version(&case.world.unseen).await < 15 {
+        eprintln!("a server older than PostgreSQL 15 counts what is read too late: not tried");
+        return;
+    }
     // A day's messages that wait for their receipts, and some that are done with.
     run(
         &case.world.unseen,

@@ -9,6 +9,8 @@ select format('column %s.%s %s%s%s%s', a.attrelid::regclass, a.attname, format_t
 union all
 select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
   from pg_constraint where connamespace in ('public'::regnamespace, 'punctual'::regnamespace)
+   -- Since PostgreSQL 18 "not null" is one too. Columns show it; its name does not follow theirs.
+   and contype <> 'n'
 union all
 select 'index ' || pg_get_indexdef(i.indexrelid)
   from pg_index i join pg_class c on c.oid = i.indexrelid
