@@ -23,8 +23,8 @@ exception when undefined_table or undefined_column then
 end
 $$;
 
--- Counts each of these texts once, in this order, if it goes to a new number and is of no campaign whose messages a
--- person has approved. Returns what of them is held, because `at_most` said the same within `span` before, and what was
+-- Counts each of these texts once, in this order, if it goes to a new number and is not what a person has approved in a
+-- campaign. Returns what of them is held, because `at_most` said the same within `span` before, and what was
 -- freed by the end of a pause of its text: for a day, no equal text is held after that. `has_begun`: this made the
 -- pause. Instances that count equal texts at once wait for each other.
 create or replace function punctual.count_texts(ids uuid[], whats text[], numbers text[], at_most bigint, span interval, why text)
@@ -38,7 +38,12 @@ begin
   select array_agg(a.id order by a.n), array_agg(a.what order by a.n) into asked, says
     from unnest(ids, whats, punctual.known_numbers(numbers)) with ordinality as a (id, what, is_known, n)
     left join lateral (
-      select true as is_approved from punctual.campaign_messages c where c.message_id = a.id limit 1) c on true
+      select true as is_approved
+        from (select c.phone_number, c.content from punctual.campaign_messages c where c.message_id = a.id offset 0) c
+       cross join lateral (
+         select m.to_number, m.body, m.template_vars from public.scheduled_messages m where m.id = a.id offset 0) m
+       where m.template_vars is null and (m.to_number::text, m.body::text) = (c.phone_number, c.content)
+       limit 1) c on true
     left join lateral (
       select true as was_held from punctual.bursts b
        where b.message_id = a.id and (b.is_held or b.freed_at is not null) offset 0) b on true

@@ -56,7 +56,7 @@ impl Dispatch {
             match counted.as_ref().map(|counted| counted.get(&*id)) {
                 Err(settlement) => claim.verdict = Err(settlement.clone()),
                 Ok(Some(Equal::Held { has_begun })) => {
-                    claim.verdict = Err(Settlement::kept_back(burst.held(says)));
+                    claim.verdict = Err(Settlement::held(burst.held(says)));
                     if *has_begun {
                         begun.insert(says.as_str());
                     }

@@ -12,7 +12,7 @@ use crate::limits::EventLimits;
 use crate::message::{MessageId, Moment, Now, Outcome, Part, Status};
 use crate::policy::ReasonKind;
 use crate::schedule::Timer;
-use crate::settle::{Next, SendResult, Settlement, Wait};
+use crate::settle::{Next, SendResult, Settlement};
 
 /// Why a row is not on the agenda any more.
 #[derive(Clone, Copy, Debug)]
@@ -142,14 +142,15 @@ impl<P: Clone> Reactor<P> {
         let Settlement::Settled(settled) = settlement else {
             return;
         };
+        let due_at = settled.until().filter(|until| *until < Moment::MAX);
         let what = match settled.next {
             Next::Cancelled => EventKind::Cancelled,
             Next::Failed => EventKind::Rejected,
-            Next::Back(Wait::Until(_)) => EventKind::Deferred,
+            Next::Back(_) if due_at.is_some() => EventKind::Deferred,
             Next::Back(_) | Next::Unconfirmed => EventKind::Returned,
         };
         let event = MessageEvent {
-            due_at: settled.until(),
+            due_at,
             category: settled.kind(),
             ..MessageEvent::new(now.db, id, what)
         };

@@ -218,6 +218,12 @@ impl Settlement {
         Self::verdict(Next::Back(Wait::No), LedgerOutcome::Returned, reason)
     }
 
+    /// A released claim of what is not due until a person lets it go.
+    pub fn held(reason: Reason) -> Self {
+        let back = Next::Back(Wait::Until(Moment::MAX));
+        Self::verdict(back, LedgerOutcome::Returned, reason)
+    }
+
     /// A row that can never be sent.
     pub fn rejected(reason: Reason) -> Self {
         Self::verdict(Next::Failed, LedgerOutcome::Rejected, reason)

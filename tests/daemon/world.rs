@@ -176,7 +176,7 @@ pub(crate) async fn insert(app: &Client, body: &str, in_ms: i32) -> Uuid {
 
 pub(crate) async fn row(app: &Client, id: Uuid) -> Option<Row> {
     let sql = "select status, error_message, error_code, cancel_reason, twilio_sid, body, version,
-                      (extract(epoch from greatest(scheduled_at, deferred_until, next_attempt_at))
+                      (extract(epoch from least(greatest(scheduled_at, deferred_until, next_attempt_at), '9999-01-01'))
                        * 1000000)::bigint as due
                from scheduled_messages where id = $1";
     let row = app.query_opt(sql, &[&id]).await.unwrap()?;

@@ -9,12 +9,14 @@ use punctual::message::{
     ClaimResponse, Filter, MessageId, Moment, PauseKey, PauseScope, RowState, Status,
 };
 use punctual::policy::{Burst, TextWords};
+use punctual::settle::Settlement;
 use punctual::store::operator::{Act, Actor, OperatorError};
 use punctual::store::{Equal, Store};
 use uuid::Uuid;
 
-use crate::ours::{claim, store, won};
+use crate::ours::{LATE, claim, now, record, store, won};
 use crate::rows::{World, one, run};
+use crate::window::loaded;
 
 const fn burst(most: u32) -> Burst {
     Burst {
@@ -51,6 +53,10 @@ async fn counted(store: &Store, ids: &[Uuid], text: &str, most: u32) -> Vec<&'st
         Some(Equal::LetGo) => "free",
     };
     ids.iter().map(word).collect()
+}
+
+async fn forget(store: &Store) {
+    while store.free_texts(2).await.unwrap().0 + store.forget_texts(2).await.unwrap() > 0 {}
 }
 
 async fn is_paused(store: &Store, id: Uuid) -> bool {
@@ -93,12 +99,24 @@ async fn the_equal_texts_that_are_too_many_are_held_until_a_person_lets_them_go(
     let approved = format!(
         "delete from conversations;
          insert into punctual.campaign_messages (campaign_id, position, phone_number, content, status, decided_by, decided_at, message_id)
-         values (gen_random_uuid(), 1, '+13105550000', 'x', 'SCH', 'ann', now(), '{}')",
-        ids[6]
+         select gen_random_uuid(), 1, to_number, body, 'SCH', 'ann', now(), id from scheduled_messages where id in ('{}', '{}')",
+        ids[6], ids[8]
     );
     run(&world.unseen, &approved).await;
     assert_eq!(counted(&other, &ids[6..7], "code 1", 3).await, ["sent"]);
     assert_eq!(counted(&other, &ids[7..8], "code 1", 3).await, ["held"]);
+    // It has another text, or number, than was approved.
+    for edit in [
+        "body = body || '!'",
+        "body = 'hello', to_number = '+13105550101'",
+        "to_number = '+13105550100', template_vars = '{}'",
+    ] {
+        let id = ids[8];
+        let sql = format!("update scheduled_messages set {edit} where id = '{id}'");
+        run(&world.unseen, &sql).await;
+        let becomes = counted(&other, &[id], "code 1", 3).await;
+        assert_eq!(becomes, ["held"], "{edit}");
+    }
 
     // Those that are held are listed, and cancelled together.
     let held = Filter {
@@ -111,7 +129,7 @@ async fn the_equal_texts_that_are_too_many_are_held_until_a_person_lets_them_go(
     let Err(OperatorError::Count { messages, .. }) = all(None).await else {
         panic!("a number is to be confirmed");
     };
-    assert_eq!(messages, 5);
+    assert_eq!(messages, 6);
     let back = format!(
         "update punctual.bursts set is_held = message_id in ('{}', '{}')",
         ids[3], ids[7]
@@ -131,10 +149,10 @@ async fn the_equal_texts_that_are_too_many_are_held_until_a_person_lets_them_go(
                  update punctual.bursts set at = at - interval '25 hours'";
     run(&world.unseen, later).await;
     // A day later what was counted is forgotten, but not what was freed and still waits, for whatever reason.
-    while other.forget_texts(2).await.unwrap() > 0 {}
+    forget(&other).await;
     let freed = "update punctual.bursts set freed_at = freed_at - interval '25 hours'";
     run(&world.unseen, freed).await;
-    while other.forget_texts(2).await.unwrap() > 0 {}
+    forget(&other).await;
     let left: i64 = one(&world.unseen, "select count(*) from punctual.bursts").await;
     assert_eq!(left, 1);
     run(&world.unseen, "delete from punctual.pauses").await;
@@ -158,8 +176,56 @@ async fn the_equal_texts_that_are_too_many_are_held_until_a_person_lets_them_go(
         "update punctual.bursts set at = at - interval '25 hours'",
     )
     .await;
-    while other.forget_texts(2).await.unwrap() > 0 {}
+    forget(&other).await;
     assert!(is_paused(&other, again[3]).await && !is_paused(&other, again[2]).await);
+}
+
+/// However many they are, they cost the reads of what is upcoming nothing, and no message of their sender waits.
+#[tokio::test]
+async fn what_is_held_is_not_due_and_no_later_than_the_end_of_its_pause() {
+    let world = World::new().await;
+    let store = store(&world);
+    let ids = world.rows(4, "pending").await;
+    let late = "update scheduled_messages set scheduled_at = scheduled_at - interval '2 h'";
+    run(&world.unseen, late).await;
+    let claims = won(&store, &ids).await;
+    let words = ["sent", "begins", "begins", "begins"];
+    assert_eq!(counted(&store, &ids, "code 1", 1).await, words);
+    let held = |claim| record(claim, Settlement::held(burst(1).held(&says("code 1"))));
+    // The last was not recorded, as by a daemon that was killed.
+    let back = record(&claims[3], Settlement::returned("killed"));
+    let records = [&held(&claims[1]), &held(&claims[2]), &back];
+    store.record(&records).await.unwrap();
+    let due = async |id| -> String {
+        let due = "greatest(scheduled_at, deferred_until, next_attempt_at)";
+        let is_late = format!("({due} < now() - interval '1 h')::text");
+        let what = format!("case when {due} = 'infinity' then 'never' else {is_late} end");
+        world.get(id, &what).await
+    };
+    let dues = [due(ids[1]).await, due(ids[2]).await, due(ids[3]).await];
+    assert_eq!(dues, ["never", "never", "true"]);
+    assert_eq!(store.free_texts(10).await.unwrap(), (0, true));
+
+    // After a restore it is due as before: the pause may have ended in what was lost.
+    let begun = store.quarantine_begin(Moment::MAX, &[], None, burst(1).span);
+    begun.await.unwrap();
+    assert_eq!(due(ids[1]).await, "true");
+    let again = "delete from punctual.quarantine; update scheduled_messages set deferred_until = 'infinity'
+                 where id in (select message_id from punctual.bursts where is_held) and status = 'pending'";
+    run(&world.unseen, again).await;
+
+    // It waited for a person: that is not lateness.
+    assert!(store.resume(&pause("code 1"), "ann").await.unwrap());
+    assert_eq!(store.free_texts(2).await.unwrap(), (2, true));
+    assert_eq!(store.free_texts(2).await.unwrap(), (1, true));
+    assert_eq!(store.free_texts(2).await.unwrap(), (0, false));
+    assert!(store.expire(LATE, None, 10).await.unwrap().is_empty());
+    for id in &ids[1..] {
+        assert_eq!(due(*id).await, "false");
+    }
+    let window = loaded(&store, now(&store).await, LATE).await;
+    assert_eq!(window.len(), 3);
+    won(&store, &ids[1..]).await;
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use uuid::Uuid;
 
+use super::outcomes::notify_ids;
 use crate::message::MessageId;
 use crate::policy::{Burst, TextWords};
 use crate::store::{Sql, Store, StoreError, prepared};
 
 static COUNT: &Sql = sql!("sql/texts_count.sql");
+static FREE: &Sql = sql!("sql/texts_free.sql");
 static PRUNE: &Sql = sql!("sql/texts_prune.sql");
 
 /// What became of a text that so many others say the same as.
@@ -64,7 +66,26 @@ impl Store {
         read.map_err(StoreError::unreadable(STEP))
     }
 
-    /// Forgets what was counted more than a day ago, and what is held no longer, some `most` rows; returns how many.
+    /// Makes what is held no longer due again, some `most` messages; returns how many, and whether any were held.
+    pub async fn free_texts(&self, most: u32) -> Result<(u64, bool), StoreError> {
+        const STEP: &str = "freeing equal texts";
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let free = prepared(&tx, FREE, STEP).await?;
+        let row = tx.query_one(&free, &[&i64::from(most)]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = || -> Result<_, tokio_postgres::Error> {
+            let due: Vec<Uuid> = row.try_get("due")?;
+            Ok((due, row.try_get::<_, i64>("n")?, row.try_get("is_held")?))
+        };
+        let (due, n, is_held) = read().map_err(StoreError::unreadable(STEP))?;
+        let due: Vec<_> = due.into_iter().map(MessageId).collect();
+        notify_ids(&tx, &due).await?;
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok((n.unsigned_abs(), is_held))
+    }
+
+    /// Forgets what was counted more than a day ago, some `most` rows; returns how many.
     pub async fn forget_texts(&self, most: u32) -> Result<u64, StoreError> {
         const STEP: &str = "forgetting equal texts";
         let client = self.client().await?;

@@ -1,3 +1,5 @@
+-- uncleared, ran
+-- held ─▶ due_again
 -- Puts in quarantine what is due before a moment. An instance that ran when the history changed is unaccounted
 -- for until it reports that everything it sent is recorded: this one, those that it knew to run, and those that
 -- the database shows as running when its history ends. If the database does not even have the first instance
@@ -8,6 +10,19 @@
 -- $6 all instances that it knows
 with uncleared as (
   delete from punctual.quarantine_cleared
+), held as materialized (
+  -- What a pause of its text holds is due as before: that pause may have ended, and it may have been sent.
+  select m.id
+    from (select b.message_id from punctual.bursts b where b.is_held order by b.message_id) b
+   cross join lateral (
+     select m.id from public.scheduled_messages m
+      where m.id = any (array[b.message_id]) and is_pending!(m) and m.deferred_until = 'infinity'
+        for no key update skip locked) m
+), due_again as (
+  update public.scheduled_messages m
+     set deferred_until = null, deferred_reason = null, updated_at = clock_timestamp()
+    from held h
+   where m.id = any (array[h.id])
 ), ran as (
   select array_agg(distinct r.id) as ids
     from (select unnest($3::uuid[]) as id

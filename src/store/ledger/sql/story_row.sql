@@ -1,6 +1,9 @@
 -- The row of a message, for its history, with what the claim would read with it.
 -- $1 id  $2 the sender for rows that name none
-select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_until, m.deferred_reason,
+select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at,
+       -- What a pause of its text holds has no time yet: the pause says why.
+       nullif(m.deferred_until, 'infinity') as deferred_until,
+       case when m.deferred_until < 'infinity' then m.deferred_reason end as deferred_reason,
        m.next_attempt_at, m.requeued_at, m.send_before, m.sent_at, m.delivered_at, m.cancelled_at,
        m.cancel_reason, m.error_message, m.error_code, m.twilio_sid, m.attempts, m.max_attempts,
        m.version, m.in_doubt::text, coalesce(a.body, m.body)::text as text,
