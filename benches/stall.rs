@@ -123,12 +123,12 @@ impl World {
                 self.answer_in(READ, Input::Rows { rows: Some(rows) });
                 Vec::new()
             }
-            Command::Load { until, most } => {
+            Command::Load { from, until, most } => {
                 self.sweeps += 1;
                 let mut rows: Vec<_> = self
                     .rows
                     .iter()
-                    .filter(|(_, (due, _))| *due <= until)
+                    .filter(|(_, (due, _))| *due <= until && from.is_none_or(|from| *due >= from))
                     .map(|(id, (due, priority))| Upcoming {
                         id: *id,
                         due: *due,
@@ -140,9 +140,8 @@ impl World {
                     })
                     .collect();
                 rows.sort_unstable_by_key(|row| row.due);
+                let reached = rows.get(most).map(|row| row.due);
                 rows.truncate(most);
-                let last = rows.last().map(|row| row.due);
-                let reached = last.filter(|_| rows.len() == most);
                 let complete = true;
                 // In this order, the last of it is the first to be handled.
                 let mut parts = vec![Input::LoadEnded { reached, complete }];

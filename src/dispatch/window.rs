@@ -7,9 +7,14 @@ use super::{Dispatch, Input};
 use crate::message::Moment;
 
 impl Dispatch {
-    /// Reads the window, at most so many rows of it, part by part. The end is sent on the same channel as the parts,
-    /// after the last.
-    pub async fn load(&self, until: Moment, most: usize, parts: mpsc::Sender<Input>) {
+    /// Reads the window from a moment on (`None`: all that is due) up to another, at most so many rows of it, part by
+    /// part. The end is sent on the same channel as the parts, after the last.
+    pub async fn load(
+        &self,
+        (from, until): (Option<Moment>, Moment),
+        most: usize,
+        parts: mpsc::Sender<Input>,
+    ) {
         let pass_on = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();
             Box::pin(async move {
@@ -19,7 +24,7 @@ impl Dispatch {
         };
         let loaded = self
             .store
-            .load(until, most, self.rules.max_lateness, pass_on)
+            .load((from, until), most, self.rules.max_lateness, pass_on)
             .await;
         let (paces, reached) = match loaded {
             Ok(reached) => {

@@ -35,6 +35,8 @@ pub struct IntakeLimits {
     /// Between full sweeps where more is overdue than one reads: near sweeps read all of it in any case, and these only
     /// find out whether that is over.
     pub behind_rescan: Duration,
+    /// What has been overdue for longer near sweeps leave out for [`Self::rescan_share`] times as long as one took.
+    pub behind: Duration,
     /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
     /// What another instance should have claimed by now is looked at together, so long after the first: each look costs
@@ -48,15 +50,14 @@ pub struct IntakeLimits {
     pub turns_helping: Duration,
     /// After a read or a sweep that failed: a failing database is not queried in a loop.
     pub failed_pause: Duration,
-    /// Between checks of a row that another instance is sending; the first is when its lease is
-    /// over.
+    /// Between checks of a row that another instance is sending; the first is when its lease is over.
     pub watch_pause: Duration,
     /// Timers of all lanes handled in one turn of the loop, to bring them into their order, and as many to compare
     /// them with what a sweep found, or to disarm what is in quarantine: what is due must not wait for a herd
     /// that is not. Half a millisecond's work.
     pub stretch: usize,
-    /// Messages cleared from quarantine that are remembered. Fewer are cleared at a time; those that
-    /// were sent since are forgotten when there is no room.
+    /// Messages cleared from quarantine that are remembered. Fewer are cleared at a time; those that were sent since
+    /// are forgotten when there is no room.
     pub quarantine_cleared_max: usize,
 }
 
@@ -67,8 +68,7 @@ pub struct ClaimLimits {
     pub batch: usize,
     /// Claims at once: the next one is sent while one waits for its response.
     pub at_once: usize,
-    /// Where a round trip to the database takes so many times this, there are so many at once: what becomes due would
-    /// have to wait for the response to a claim that is on its way.
+    /// Where a round trip to the database takes so many times this, there are so many at once.
     pub each_of: Duration,
     /// The same, at most.
     pub at_once_max: usize,
@@ -89,10 +89,9 @@ pub struct ClaimLimits {
     /// From this many messages due together on, one claim is not enough for all, and they are
     /// claimed as early as is allowed.
     pub herd: usize,
-    /// Where several instances run: messages of a lane due within one [slice](crate::schedule::SLICE) that one
-    /// instance claims alone, at most. What is more is divided among all: by that many, groups are large anyway. It is
-    /// no measure of an instance's own, by which two would count differently; what takes longer to start is divided
-    /// when it is late.
+    /// Where several instances run: messages due within one [slice](crate::schedule::SLICE) that one instance
+    /// claims alone, at most. By more, groups are large anyway. It is no measure of an instance's own, by which two
+    /// would count differently; what takes longer to start is divided when it is late.
     pub alone_max: usize,
     /// How long a request is assumed to take before one was made.
     pub first_request: Duration,
@@ -228,6 +227,7 @@ impl Default for IntakeLimits {
             notified_max: 10_000,
             armed_max: 500_000,
             behind_rescan: Duration::from_secs(60),
+            behind: Duration::from_secs(60),
             read_batch: 1_000,
             turns_gather: Duration::from_millis(500),
             turns_gather_helping: Duration::from_millis(100),

@@ -16,6 +16,7 @@ use crate::limits::IntakeLimits;
 use crate::message::{MessageId, Moment, Now, Uptime};
 
 mod check;
+mod near;
 mod table;
 mod turns;
 mod window;
@@ -29,6 +30,8 @@ enum Reach {
 #[derive(Debug)]
 struct Sweep {
     reach: Reach,
+    /// What is due before this is not read.
+    from: Option<Moment>,
     until: Moment,
     /// Whether the channel was verified before it began: what it did not see is notified.
     heard: bool,
@@ -86,6 +89,8 @@ pub(super) struct Intake {
     next_near: Uptime,
     /// Not before this if notifications were discarded: [`IntakeLimits::near_pause`] after the last sweep began.
     near_after: Uptime,
+    /// Near sweeps do not read what has been overdue for long before this, unless it is wanted.
+    behind_after: Uptime,
     next_full: Option<Uptime>,
     /// How far the agenda reaches.
     window_until: Moment,
@@ -127,6 +132,7 @@ impl Intake {
             unlock_after: now.up,
             next_near: now.up + limits.near_sweep,
             near_after: now.up,
+            behind_after: now.up,
             next_full: None,
             window_until: now.db,
             resyncs: 0,
@@ -193,44 +199,16 @@ impl Intake {
     /// Everything is to be read again: what is about to be due at once, and the rest as soon as
     /// [`IntakeLimits::rescan_share`] permits. The window, and the pauses after a lock, were computed by a clock that
     /// was wrong, or without what is due again.
-    pub(super) const fn resync(&mut self) {
+    pub(super) fn resync(&mut self) {
         self.rescan_wanted = true;
         self.unlock_wanted = true;
-        self.next_near = Uptime::MIN;
-    }
-
-    /// What is about to be due is read and armed again, as soon as [`IntakeLimits::rescan_share`] permits: it may go by
-    /// another lane.
-    pub(super) fn sweep_soon(&mut self) {
-        self.next_near = self.next_near.min(self.near_after);
+        self.near_by(Uptime::MIN);
     }
 
     /// What is about to be due is read as soon as [`IntakeLimits::rescan_share`] permits, and armed even if it waits
     /// for a lock.
     pub(super) const fn sweep_unlocked(&mut self) {
         self.unlock_wanted = true;
-    }
-
-    /// Whether it matters to the next near sweep when the next message is due.
-    pub(super) const fn follows_dues(&self) -> bool {
-        matches!(self.commits, Commits::Unnotified)
-    }
-
-    /// When the next near sweep is to begin. `first`: when the next message that is known is due, where that matters.
-    fn near_at(&self, first: Option<Moment>, now: Now) -> Uptime {
-        let regular = if self.unlock_wanted {
-            self.next_near.min(self.unlock_after)
-        } else {
-            self.next_near
-        };
-        let before = first.map(|first| now.up + first.since(now.db) - self.limits.sweep_ahead);
-        match before.filter(|before| self.near_began < *before) {
-            Some(before) => {
-                let soonest = self.near_began + self.near_sweep / 2;
-                regular.min(before.max(soonest).max(self.failed_until))
-            }
-            None => regular,
-        }
     }
 
     pub(super) fn stop(&mut self) {
@@ -251,7 +229,7 @@ impl Intake {
         } else {
             self.notified.clear();
             self.rescan_wanted = true;
-            self.next_near = self.next_near.min(self.near_after);
+            self.sweep_soon();
         }
     }
 
@@ -291,13 +269,13 @@ impl Intake {
         next.map(|up| now.db + up.since(now.up))
     }
 
-    /// Up to when, and how many rows, the sweep reads that begins now.
+    /// From when and up to when, and how many rows, the sweep reads that begins now.
     fn begin_sweep(
         &mut self,
         first: Option<Moment>,
         now: Now,
         horizon: Duration,
-    ) -> Option<(Moment, usize)> {
+    ) -> Option<(Option<Moment>, Moment, usize)> {
         if self.stopped || self.sweeping.is_some() {
             return None;
         }
@@ -322,9 +300,9 @@ impl Intake {
             }
             Reach::Near => self.near_until(now),
         };
-        let most = match reach {
-            Reach::Full => self.full_most(),
-            Reach::Near => usize::MAX,
+        let (from, most) = match reach {
+            Reach::Full => (None, self.full_most()),
+            Reach::Near => (self.near_from(now), usize::MAX),
         };
         self.next_near = now.up + self.near_sweep;
         self.near_began = now.up;
@@ -332,11 +310,12 @@ impl Intake {
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {
             reach,
+            from,
             until,
             heard: self.channel_is_up(),
             unlocks: std::mem::take(&mut self.unlock_wanted),
             began: now.up,
         });
-        Some((until, most))
+        Some((from, until, most))
     }
 }

@@ -190,8 +190,7 @@ pub enum Input<P> {
     Loaded(Vec<Upcoming>),
     /// The end of the response to [`Command::Load`].
     LoadEnded {
-        /// When the last row was planned, if as many were found as were asked for: others that were not found may be
-        /// due from then on.
+        /// When the first row is planned that was not passed on, if there are more than were asked for.
         reached: Option<Moment>,
         /// Whether all of it came.
         complete: bool,
@@ -217,8 +216,7 @@ pub enum Input<P> {
         /// The message.
         id: MessageId,
     },
-    /// The response to [`Command::Record`]: one for each record that is written; what is missing is
-    /// tried again.
+    /// The response to [`Command::Record`]: one for each record that is written; what is missing is tried again.
     Recorded {
         /// Number of the group, as the command had it.
         group: u64,
@@ -307,6 +305,8 @@ pub enum Command<P> {
     Read(Vec<MessageId>),
     /// Read what is pending and due up to `until`, soonest first.
     Load {
+        /// Not what is planned before this.
+        from: Option<Moment>,
         /// The end of the window.
         until: Moment,
         /// At most so many.

@@ -56,7 +56,6 @@ pub(super) struct LaneState {
     /// How long recent requests took, in microseconds.
     send_us: f64,
     agenda: Agenda,
-    slices: Slices,
     /// The messages that wait for their due time or a permit.
     cleared: ByPriority<BTreeSet<DueKey>>,
     /// The number of the latest claim that had a message of this lane.
@@ -83,7 +82,6 @@ impl LaneState {
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
             agenda: Agenda::new(now.db),
-            slices: Slices::default(),
             cleared: ByPriority::default(),
             claimed: 0,
             moments: Moments::default(),
@@ -164,6 +162,7 @@ pub(super) struct Lanes {
     first_cleared: ByPriority<BTreeSet<(DueKey, Lane)>>,
     /// The load of all lanes.
     load: Load,
+    slices: Slices,
     /// How many claims were made.
     claims: u64,
     /// The most steps of one [`Lanes::advance`].
@@ -208,6 +207,7 @@ impl Lanes {
             stale: Vec::new(),
             first_cleared: ByPriority::default(),
             load: Load::default(),
+            slices: Slices::default(),
             claims: 0,
             #[cfg(test)]
             longest_advance: 0,

@@ -45,11 +45,10 @@ impl<P: Clone> Reactor<P> {
 
     /// The instance that is the first to claim a message.
     fn owner(&self, id: MessageId, timer: &Timer, me: InstanceId) -> InstanceId {
-        let Some((ranking, lane)) = self.ranking.as_ref().zip(self.lanes.lane_of(id)) else {
-            return me;
-        };
         let limits = &self.settings.limits.claims;
-        ranking.first(id, timer.due, self.lanes.due_with(lane, timer.due, limits))
+        let due_with_it = || self.lanes.due_with(timer.due, limits);
+        let ranking = self.ranking.as_ref();
+        ranking.map_or(me, |all| all.first(id, timer.due, due_with_it()))
     }
 
     /// How far the window reaches, and what is in it.

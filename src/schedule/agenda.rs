@@ -151,6 +151,12 @@ impl Agenda {
         wheels.iter().filter_map(Wheel::next_wakeup).min()
     }
 
+    /// When the first is to be checked after `after`: never later than that, maybe earlier.
+    pub fn first_after(&self, after: Moment) -> Option<Moment> {
+        let firsts = self.wheels.iter();
+        firsts.filter_map(|wheel| wheel.first_after(after)).min()
+    }
+
     /// How many are to be checked by `until`, which is soon; counted up to `most`.
     pub fn count_due(&self, until: Moment, most: usize) -> usize {
         let mut left = most;

@@ -486,7 +486,7 @@ impl Real {
             Box::pin(std::future::ready(()))
         };
         self.store(1)
-            .load(until, usize::MAX, MAX_LATENESS, take)
+            .load((None, until), usize::MAX, MAX_LATENESS, take)
             .await?;
         while let Ok(rows) = hears.try_recv() {
             for row in &rows {

@@ -62,7 +62,10 @@ async fn each_channel_has_a_lane_and_each_host_of_webhooks() {
         into.lock().unwrap().extend::<Vec<_>>(rows);
         std::future::ready(()).boxed()
     };
-    store.load(until, usize::MAX, LATE, chunk).await.unwrap();
+    store
+        .load((None, until), usize::MAX, LATE, chunk)
+        .await
+        .unwrap();
     let swept = std::mem::take(&mut *swept.lock().unwrap());
     assert_eq!(swept.len(), messages.len());
     for row in swept {
@@ -213,7 +216,7 @@ async fn no_webhook_is_too_late_but_by_its_own_send_before() {
         std::future::ready(()).boxed()
     };
     store
-        .load(now(&store).await, usize::MAX, LATE, chunk)
+        .load((None, now(&store).await), usize::MAX, LATE, chunk)
         .await
         .unwrap();
     assert_eq!(*loaded.lock().unwrap(), 1);

@@ -23,7 +23,7 @@ pub(crate) async fn loaded(store: &Store, until: Moment, late: Duration) -> Vec<
     let all = Arc::new(Mutex::new(Vec::new()));
     let parts = all.clone();
     store
-        .load(until, usize::MAX, late, move |part| {
+        .load((None, until), usize::MAX, late, move |part| {
             parts.lock().unwrap().extend(part);
             std::future::ready(()).boxed()
         })
@@ -120,12 +120,14 @@ async fn the_window_is_what_is_pending_soonest_first() {
     // What is too late is paused as well, so it is among them.
     for (most, has_passed) in [
         (1, Some(true)),
-        (5, Some(true)),
-        (7, Some(false)),
+        (4, Some(true)),
+        (5, Some(false)),
+        (6, Some(false)),
+        (7, None),
         (8, None),
     ] {
         let chunk = |_| std::future::ready(()).boxed();
-        let reached = store.load(hour, most, LATE, chunk).await.unwrap();
+        let reached = store.load((None, hour), most, LATE, chunk).await.unwrap();
         assert_eq!(reached.map(|at| at < soon), has_passed, "{most}");
     }
 }
@@ -203,7 +205,7 @@ async fn polling_waits_for_a_window_that_is_read_in_the_only_session() {
     let store = Store::new(world.db.dsn().pool(1), InstanceId::fresh());
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, waits) = (begun.clone(), go_on.clone());
-    let load = store.load(Moment::MAX, usize::MAX, LATE, move |_| {
+    let load = store.load((None, Moment::MAX), usize::MAX, LATE, move |_| {
         let (begins, waits) = (begins.clone(), waits.clone());
         async move {
             begins.notify_one();
@@ -244,7 +246,7 @@ async fn a_read_of_the_pauses_does_not_count_its_wait_for_a_connection() {
     // The only connection is taken.
     let begun = Arc::new(Notify::new());
     let begins = begun.clone();
-    let load = store.load(Moment::MAX, usize::MAX, LATE, move |_| {
+    let load = store.load((None, Moment::MAX), usize::MAX, LATE, move |_| {
         begins.notify_one();
         tokio::time::sleep(WAIT).boxed()
     });

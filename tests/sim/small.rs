@@ -35,6 +35,7 @@ pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
     let ahead_max_with_journal = shared(few());
     let own = Limits::default();
     let mut armed = Dice::new(seed, "armed");
+    let mut behind = Dice::new(seed, "behind");
     Limits {
         intake: IntakeLimits {
             armed_max: 1 + armed.below(12),
@@ -45,6 +46,7 @@ pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
             rescan_share: u32::try_from(few()).unwrap_or(1),
             rescan_pause: own.intake.rescan_pause / u32::try_from(few()).unwrap_or(1),
             near_pause: own.intake.near_pause / u32::try_from(few()).unwrap_or(1),
+            behind: own.intake.behind / u32::try_from(1 + behind.below(5)).unwrap_or(1),
             ..own.intake
         },
         claims: ClaimLimits {

@@ -48,8 +48,8 @@ impl EventLoop {
             Command::Read(ids) => self
                 .tasks
                 .spawn(async move { Some(dispatch.read(ids).await) }),
-            Command::Load { until, most } => self.tasks.spawn(async move {
-                dispatch.load(until, most, parts).await;
+            Command::Load { from, until, most } => self.tasks.spawn(async move {
+                dispatch.load((from, until), most, parts).await;
                 None
             }),
             Command::Prewarm { lane, connections } => self.tasks.spawn(async move {

@@ -14,15 +14,16 @@ impl<P: Clone> Reactor<P> {
             self.intake.channel = Channel::Up;
             self.intake.next_full = None;
             self.intake.rescan_wanted = true;
-            self.intake.next_near = Uptime::MIN;
+            self.intake.near_by(Uptime::MIN);
         }
     }
 
-    /// The order of the instances has changed: everything is read and armed again.
+    /// The order of the instances has changed: everything is read and armed again, what is about to be due first.
     pub(in crate::reactor) fn members(&mut self, ranking: Ranking) {
         let was_alone = self.ranking.as_ref().is_none_or(Ranking::is_alone);
         if self.ranking.as_ref() != Some(&ranking) && !(was_alone && ranking.is_alone()) {
             self.intake.rescan();
+            self.intake.sweep_soon();
         }
         self.ranking = Some(ranking);
     }
@@ -220,7 +221,7 @@ impl<P: Clone> Reactor<P> {
         let former = self.lanes.insert(lane, row.id, at, timer).or(by_route);
         let is_counted = former.is_some_and(|former| slice(former.due) == slice(row.due));
         if turn != Turn::Anybodys && !is_counted {
-            self.lanes.count_in_slice(lane, row.due);
+            self.lanes.count_in_slice(row.due);
         }
         if row.lane.route().is_some() {
             self.lanes.note_trial(lane, row.id, now);
@@ -233,23 +234,20 @@ impl<P: Clone> Reactor<P> {
 
     /// When the next message is due that is known, where sweeps follow it.
     pub(in crate::reactor) fn next_due(&mut self, now: Now) -> Option<Moment> {
-        if self.intake.follows_dues() {
-            self.lanes.next_due(now.db)
-        } else {
-            None
-        }
+        let after = self.intake.follows_dues_after(now)?;
+        self.lanes.first_after(after)
     }
 
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
         let horizon = self.settings.horizon;
         let first = self.next_due(now);
-        if let Some((until, most)) = self.intake.begin_sweep(first, now, horizon) {
+        if let Some((from, until, most)) = self.intake.begin_sweep(first, now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
             self.lanes.forget_slices(now);
             self.slowed.forget_old(now.up);
             // Should a notification of them have been lost.
             self.pauses.want();
-            self.commands.push_back(Command::Load { until, most });
+            self.commands.push_back(Command::Load { from, until, most });
         }
     }
 
@@ -290,6 +288,7 @@ impl<P: Clone> Reactor<P> {
             // Sweeps that take long to fail must not follow each other at once.
             let again = now.up + limits.failed_pause.max(took);
             self.intake.unlock_after = again;
+            self.intake.behind_after = Uptime::MIN;
             match sweep.reach {
                 Reach::Full => {
                     self.intake.rescan_wanted = true;
@@ -307,6 +306,10 @@ impl<P: Clone> Reactor<P> {
         self.intake.unlock_after = now.up + pause;
         if sweep.reach == Reach::Near {
             self.intake.near_after = self.intake.near_after.max(now.up + pause);
+            if sweep.from.is_some() {
+                return;
+            }
+            self.intake.behind_after = now.up + pause;
         }
         if sweep.reach == Reach::Full {
             if self.intake.channel == Channel::Up && sweep.heard {

@@ -130,7 +130,7 @@ impl<P: Clone> Reactor<P> {
             return false;
         };
         let limits = &self.settings.limits.claims;
-        let due_with_it = self.lanes.due_with(lane, timer.due, limits);
+        let due_with_it = self.lanes.due_with(timer.due, limits);
         let Some(at) = ranking.looks_later(id, timer.due, due_with_it, now.db) else {
             return false;
         };

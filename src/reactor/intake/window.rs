@@ -13,11 +13,6 @@ use crate::reactor::events::Disarmed;
 const INSTANT: Duration = Duration::from_micros(1);
 
 impl Intake {
-    /// What is due by then is about to be due: the next near sweep reads it, if this one did not.
-    pub(super) fn near_until(&self, now: Now) -> Moment {
-        now.db + self.near_sweep * 2
-    }
-
     /// How many rows a full sweep reads. Some room is left for what is written until the next one: without it the first
     /// row would end the window, and a sweep that fills it again would follow at once.
     pub(super) const fn full_most(&self) -> usize {

@@ -176,12 +176,15 @@ impl Lanes {
         }
     }
 
-    /// When the next message is due, or an earlier moment, of those lanes in which nothing is overdue: what is waits
-    /// for something else, and what follows in its lane may wait for that too.
-    pub(in crate::reactor) fn next_due(&mut self, now: Moment) -> Option<Moment> {
+    /// When the first message is to be checked after `after`, or an earlier moment after that. What is overdue in a
+    /// lane waits for something else, which need not concern what follows there.
+    pub(in crate::reactor) fn first_after(&mut self, after: Moment) -> Option<Moment> {
         self.refresh();
-        let bound = self.due.first_after(now - LEAD_MAX);
-        bound.map(|bound| bound + LEAD_MAX)
+        let bound = after - LEAD_MAX;
+        let waiting = self.due.until(bound);
+        let waiting = waiting.filter_map(|(_, lane)| self[lane].agenda.first_after(after));
+        let others = self.due.first_after(bound).map(|bound| bound + LEAD_MAX);
+        waiting.chain(others).min()
     }
 
     /// When [`Self::advance`] next has something to do.

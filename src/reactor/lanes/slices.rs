@@ -1,8 +1,9 @@
-//! How many messages of a lane are due in each slice of time: whether one instance claims them all.
+//! How many messages are due in each slice of time: whether one instance claims them all. Of all lanes together, since
+//! claims and records are.
 
 use std::collections::BTreeMap;
 
-use super::{Lane, Lanes};
+use super::Lanes;
 use crate::limits::ClaimLimits;
 use crate::message::{Moment, Now};
 use crate::schedule::{HowMany, slice};
@@ -20,20 +21,14 @@ impl Slices {
 }
 
 impl Lanes {
-    /// One more is due then in this lane.
-    pub(in crate::reactor) fn count_in_slice(&mut self, lane: Lane, due: Moment) {
-        let counts = &mut self[lane].slices.0;
-        *counts.entry(slice(due)).or_default() += 1;
+    /// One more is due then.
+    pub(in crate::reactor) fn count_in_slice(&mut self, due: Moment) {
+        *self.slices.0.entry(slice(due)).or_default() += 1;
     }
 
     /// How many are due in the same slice as this, for one instance. Others may know half or twice as many.
-    pub(in crate::reactor) fn due_with(
-        &self,
-        lane: Lane,
-        due: Moment,
-        limits: &ClaimLimits,
-    ) -> HowMany {
-        let due = self[lane].slices.0.get(&slice(due)).copied().unwrap_or(0);
+    pub(in crate::reactor) fn due_with(&self, due: Moment, limits: &ClaimLimits) -> HowMany {
+        let due = self.slices.0.get(&slice(due)).copied().unwrap_or(0);
         if due <= limits.alone_max {
             HowMany::Few
         } else if due <= limits.alone_max.saturating_mul(2) {
@@ -45,8 +40,6 @@ impl Lanes {
 
     /// Forgets the slices that are over.
     pub(in crate::reactor) fn forget_slices(&mut self, now: Now) {
-        for state in self.slots.iter_mut().flatten() {
-            state.slices.forget(now.db);
-        }
+        self.slices.forget(now.db);
     }
 }

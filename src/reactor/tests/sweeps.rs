@@ -2,13 +2,16 @@
 
 use super::world::{Row, World, id};
 use super::*;
-use crate::message::{AttemptToken, Channel, MessageId, Now, Status, Uptime};
+use crate::message::{AttemptToken, Channel, InstanceId, MessageId, Now, Status, Uptime};
 use crate::reactor::{Command, Reactor};
+use crate::schedule::Ranking;
 
 /// A reactor whose sweeps end when the test says so.
 struct Sweeps {
     reactor: Reactor<MessageId>,
     now: Now,
+    /// From when on the latest reads.
+    from: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,11 @@ impl Sweeps {
             up: Uptime::from_micros(77_000_000),
         };
         let reactor = Reactor::new(settings(4), now, AttemptToken::fresh);
-        let mut sweeps = Self { reactor, now };
+        let mut sweeps = Self {
+            reactor,
+            now,
+            from: None,
+        };
         assert_eq!(sweeps.up(), Some(Sweep::Full));
         sweeps.pass(took);
         assert_eq!(sweeps.end(true), None);
@@ -37,8 +44,9 @@ impl Sweeps {
         self.reactor.handle(input, self.now);
         let mut begun = None;
         while let Some(command) = self.reactor.next_command() {
-            if let Command::Load { until, .. } = command {
+            if let Command::Load { from, until, .. } = command {
                 assert_eq!(begun, None, "two at once");
+                self.from = from;
                 let is_full = until == self.now.db + self.reactor.settings().horizon;
                 begun = Some(if is_full { Sweep::Full } else { Sweep::Near });
             }
@@ -145,6 +153,21 @@ fn the_end_of_a_pause_or_a_quarantine_has_the_near_rows_read_at_once_and_all_aft
     assert_eq!(sweeps.handle(Input::ClockFound), Some(Sweep::Near));
 }
 
+/// What was another's turn is this one's, if that is gone.
+#[test]
+fn other_instances_have_the_near_rows_read_at_once_and_all_after_the_same_pause() {
+    let mut sweeps = Sweeps::after_one_of(SECOND * 3);
+    let [me, other] = [1, 2].map(|n| InstanceId(uuid::Uuid::from_u128(n)));
+    for members in [vec![other], Vec::new()] {
+        let ranking = Ranking::new(me, members);
+        assert_eq!(sweeps.handle(Input::Members(ranking)), Some(Sweep::Near));
+        assert_eq!(sweeps.end(true), None);
+        sweeps.pass(SECOND);
+    }
+    let tenths = sweeps.until_full(|_| None);
+    assert_eq!(tenths, 280);
+}
+
 #[test]
 fn after_a_sweep_that_failed_there_is_a_pause_as_long_as_it_took() {
     let least = limits().intake.failed_pause;
@@ -217,6 +240,42 @@ fn sweeps_because_a_lock_is_gone_are_ten_times_as_long_apart_as_one_takes() {
     assert_eq!(sweeps.pass(tenth), Some(Sweep::Near));
 }
 
+/// A million that wait for a refused account are not read all the time.
+#[test]
+fn what_is_overdue_for_long_is_read_by_near_sweeps_ten_times_as_seldom_as_that_takes() {
+    let half = SECOND / 2;
+    let mut sweeps = Sweeps::after_one_of(Duration::ZERO);
+    sweeps.handle(Input::ChannelUp { unnotified: true });
+    let (mut whole, mut parts) = (Vec::new(), 0);
+    while whole.len() < 4 {
+        if sweeps.pass(half) == Some(Sweep::Near) {
+            match sweeps.from {
+                None => whole.push(sweeps.now.up),
+                Some(from) => {
+                    assert_eq!(sweeps.now.db.since(from), limits().intake.behind);
+                    parts += 1;
+                }
+            }
+            assert_eq!(sweeps.pass(half), None);
+            assert_eq!(sweeps.end(true), None);
+        }
+    }
+    let apart = whole.windows(2).map(|two| two[1].since(two[0]));
+    assert!(
+        apart
+            .clone()
+            .all(|apart| apart >= half * 11 && apart <= half * 13)
+    );
+    assert!(parts >= 12, "{parts} others");
+    // Unless something is to be armed again, or the last one failed.
+    assert_eq!(sweeps.pass(half), Some(Sweep::Near));
+    assert!(sweeps.from.is_some());
+    sweeps.reactor.intake.sweep_soon();
+    sweeps.end(false);
+    assert_eq!(sweeps.pass(half), Some(Sweep::Near));
+    assert_eq!(sweeps.from, None);
+}
+
 /// Many messages are due at the same round moment, and what is written for it late is found before it.
 #[test]
 fn where_nothing_notifies_a_sweep_comes_before_what_is_due_next() {
@@ -230,6 +289,22 @@ fn where_nothing_notifies_a_sweep_comes_before_what_is_due_next() {
         assert_eq!(world.in_flight.contains(&id(1)), is_found, "{written}");
         world.run_until(at(Duration::from_millis(11_800)));
         assert!(world.in_flight.contains(&id(1)), "within a second");
+    }
+}
+
+/// All of the account's, as while it is refused; and one that is due so soon after a sweep that none comes before it.
+#[test]
+fn where_nothing_notifies_what_is_overdue_does_not_hide_what_follows_in_its_lane() {
+    for stuck in [SECOND, Duration::from_millis(10_050)] {
+        let (next, late) = (at(Duration::from_millis(10_800)), id(1));
+        let rows = (10..50).map(|n| Row::due(n, at(SECOND)));
+        let stuck = (50..60).map(|n| Row::due(n, at(stuck)));
+        let mut world = World::new(settings(9), rows.chain(stuck).chain([Row::due(0, next)]));
+        world.handle(Input::ChannelUp { unnotified: true });
+        world.run_until(at(Duration::from_millis(10_200)));
+        world.rows.insert(late, Row::due(1, next));
+        world.run_until(next);
+        assert!(world.reactor.lanes.get(late).is_some());
     }
 }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::world::{Row, World, id};
 use super::*;
-use crate::message::{InstanceId, MessageId};
+use crate::message::{Channel, InstanceId, MessageId};
 use crate::reactor::Input;
 use crate::schedule::{HowMany, Ranking, STAGGER};
 
@@ -128,6 +128,27 @@ fn more_than_one_can_start_in_time_is_divided_from_the_start() {
     // What the other leaves is taken over.
     world.run_until(due + SECOND);
     assert_eq!(world.starts, 100);
+}
+
+/// Claims and records are of all lanes together.
+#[test]
+fn the_herds_of_several_lanes_are_counted_together() {
+    let mut settings = settings(256);
+    Arc::make_mut(&mut settings.limits).claims.alone_max = 40;
+    let (world, due, others) = herd(100, settings.clone());
+    let lanes = [Channel::Sms, Channel::Email, Channel::Webhook]
+        .into_iter()
+        .cycle();
+    let rows = world
+        .rows
+        .into_values()
+        .zip(lanes)
+        .map(|(row, lane)| row.over(lane));
+    let mut world = World::new(settings, rows);
+    world.handle(Input::Members(ranking().0));
+    world.run_until(due + 50 * MS);
+    assert_eq!(world.starts, 100 - others.len());
+    assert_eq!(world.asked, world.starts);
 }
 
 #[test]

@@ -195,8 +195,8 @@ impl World {
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by_key(|row| self.rows[&row.id].due);
+        let reached = rows.get(most).map(|row| self.rows[&row.id].due);
         rows.truncate(most);
-        let reached = rows.get(most - 1).map(|row| self.rows[&row.id].due);
         self.loaded.push(rows.len());
         let parts = rows.chunks(10).map(|part| Input::Loaded(part.to_vec()));
         let mut inputs: Vec<_> = parts.collect();
@@ -219,7 +219,7 @@ impl World {
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
             }
-            Command::Load { until, most } => self.load(until, most),
+            Command::Load { until, most, .. } => self.load(until, most),
             Command::Claim(asks) if self.claims == Claims::Refused => {
                 self.claims_tried += 1;
                 vec![Input::ClaimRefused(asks)]

@@ -255,6 +255,11 @@ impl World {
             assert_eq!(self.wheel.count_due(*due, 2), by.min(2));
             let mut dues = self.queue.keys().map(|(due, _)| *due).take(by);
             assert!(self.wheel.first_due(by).all(|due| Some(due) == dues.next()));
+            // What follows is at most as far away as the next one.
+            let after = self.queue.keys().map(|(by, _)| *by).find(|by| by > due);
+            let first = self.wheel.first_after(*due);
+            assert!(first.is_none_or(|first| first > *due) && first.is_some() == after.is_some());
+            assert!(first <= after, "{first:?} is later than {after:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Queries that do not change the wheel.
 
 use std::collections::BinaryHeap;
+use std::ops::Bound;
 
 use serde::Serialize;
 
@@ -40,6 +41,15 @@ impl<T: Copy> Wheel<T> {
             .flat_map(|list| self.slab.walk(list))
             .take(enough)
             .count()
+    }
+
+    /// When the first is due after `after`: never later than that, maybe earlier. What is due by then and not in its
+    /// order yet may hide it, until it is.
+    pub fn first_after(&self, after: Moment) -> Option<Moment> {
+        let mut exact = self.exact.range((Bound::Excluded(after), Bound::Unbounded));
+        let exact = exact.find(|(_, list)| list.first().is_some());
+        let unspread = self.unspread().filter(|at| *at > after);
+        exact.map(|(due, _)| *due).into_iter().chain(unspread).min()
     }
 
     /// The due time of each of the first `n` timers that are in their order.

@@ -19,12 +19,13 @@ pub(in crate::store) static LOAD_WINDOW: &Sql = sql!("sql/load_window.sql");
 const CHUNK: usize = 1_000;
 
 impl Store {
-    /// Reads what is pending and due up to `until`, soonest first and at most so many, and passes it on in chunks. An
-    /// error may come after some chunks. Returns when the last row was planned if there were so many, as others may be
-    /// due from then on; what is paused is due later than that.
+    /// Reads what is pending and due up to `until`, soonest first and at most so many, and passes it on in chunks; with
+    /// `from`, not what was planned before that. An
+    /// error may come after some chunks. Returns when the first is planned that was not passed on, if there are more;
+    /// what is paused is due later than that.
     pub async fn load(
         &self,
-        until: Moment,
+        (from, until): (Option<Moment>, Moment),
         most: usize,
         max_lateness: Duration,
         mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
@@ -34,8 +35,10 @@ impl Store {
         let until = PgTimestamp(until);
         let late = micros(max_lateness);
         let sender = self.default_sender.as_deref();
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        let params: [&(dyn ToSql + Sync); 4] = [&until, &late, &sender, &limit];
+        // One more shows that there are more.
+        let limit = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
+        let from = from.map(PgTimestamp);
+        let params: [&(dyn ToSql + Sync); 5] = [&until, &late, &sender, &limit, &from];
         let ask = async {
             let client = self.client().await?;
             let load = prepared(&client, LOAD_WINDOW, STEP).await?;
@@ -57,11 +60,12 @@ impl Store {
             let Some(row) = self.bounded(next).await? else {
                 break;
             };
-            left = left.saturating_sub(1);
             if left == 0 {
                 let planned = row.try_get::<_, PgTimestamp>("planned");
                 reached = Some(planned.map_err(StoreError::unreadable(STEP))?.0);
+                break;
             }
+            left -= 1;
             part.push(read_upcoming(&row, &self.routes).map_err(StoreError::unreadable(STEP))?);
             if part.len() == CHUNK {
                 chunk(std::mem::take(&mut part)).await;

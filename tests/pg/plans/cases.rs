@@ -104,7 +104,7 @@ pub(super) const DAEMON: &[Case] = &[
         "path/load_window",
         40,
         20,
-        "now(), 3600000000, '+15005550006', 1000000",
+        "now(), 3600000000, '+15005550006', 1000000, null",
     ),
     case("operator/beyond", 200, 4, "now(), 100"),
     case(
@@ -200,6 +200,7 @@ pub(super) const DAEMON: &[Case] = &[
         120,
         "plans.ids('pending'), plans.says(), plans.texts('+1999'), 30, 3600000000, 'x'",
     ),
+    case("path/texts_free", 20, 60, "20"),
     case("path/texts_prune", 20, 60, "20"),
     case(
         "path/cost_charge",

@@ -11,7 +11,7 @@ use punctual::message::{
     PacedResponse, Pause, PauseKey, RowState, Uptime,
 };
 use punctual::policy::judge_all;
-use punctual::reactor::{ClaimRequest, JudgedClaim, PaceRequest};
+use punctual::reactor::{ClaimRequest, JudgedClaim, PaceRequest, Upcoming};
 use punctual::schedule::Ranking;
 use punctual::settle::{Record, Settlement};
 use uuid::Uuid;
@@ -49,7 +49,8 @@ pub(super) enum Call {
     Read(Vec<MessageId>),
     Pauses,
     Load {
-        until: punctual::message::Moment,
+        from: Option<Moment>,
+        until: Moment,
         most: usize,
     },
     Record {
@@ -269,7 +270,7 @@ impl World {
                 }
                 _ => self.fail(whose, &Call::Pauses, back, false),
             },
-            Call::Load { until, most } => self.load(whose, until, most, fate),
+            Call::Load { from, until, most } => self.load(whose, (from, until), most, fate),
             Call::Record { group, records } => self.record(whose, group, &records, fate, back),
             Call::Maintenance => self.maintenance(whose, id, fate, back),
         }
@@ -582,12 +583,19 @@ impl World {
         self.feed(whose, Input::Claimed { answers, took });
     }
 
-    fn load(&mut self, whose: Whose, until: punctual::message::Moment, most: usize, fate: Fate) {
+    fn load(
+        &mut self,
+        whose: Whose,
+        (from, until): (Option<Moment>, Moment),
+        most: usize,
+        fate: Fate,
+    ) {
         let late = self.plan.max_lateness;
         let mut rows = self.db.load(until, late, self.db_now());
+        let planned = |row: &Upcoming| self.db.rows[&row.id].due();
+        rows.retain(|row| from.is_none_or(|from| planned(row) >= from));
+        let reached = rows.get(most).map(planned);
         rows.truncate(most);
-        let reached = rows.get(most - 1);
-        let reached = reached.map(|row| self.db.rows[&row.id].due());
         if fate == Fate::Zombie {
             return;
         }

@@ -360,7 +360,9 @@ impl World {
         match command {
             Command::Read(ids) => self.issue(whose, Call::Read(ids)),
             Command::ReadPauses => self.issue(whose, Call::Pauses),
-            Command::Load { until, most } => self.issue(whose, Call::Load { until, most }),
+            Command::Load { from, until, most } => {
+                self.issue(whose, Call::Load { from, until, most })
+            }
             Command::Claim(asks) => {
                 let asked = self.now_of(whose.slot).up;
                 self.issue(whose, Call::Claim { asks, asked });
