@@ -261,3 +261,77 @@ async fn the_first_text_of_a_sender_costs_the_same_whatever_others_wait_for() {
         run(&daemon, "rollback").await;
     }
 }
+
+/// The most rows that a node of the plan has passed on altogether while this was performed.
+async fn most_rows(session: &Client, sql: &str) -> f64 {
+    let asked = format!("explain (analyze, timing off, costs off) {sql}");
+    let plan = session.simple_query(&asked).await.unwrap();
+    let passed = plan.iter().filter_map(|message| {
+        let SimpleQueryMessage::Row(row) = message else {
+            return None;
+        };
+        let (_, counts) = row.get(0)?.split_once("(actual rows=")?;
+        let (rows, loops) = counts.trim_end_matches(')').split_once(" loops=")?;
+        Some(rows.parse::<f64>().ok()? * loops.parse::<f64>().ok()?)
+    });
+    let most = passed.fold(0.0, f64::max);
+    assert!(most > 0.0, "{sql} passes nothing on");
+    most
+}
+
+/// A join of what is claimed or recorded with what was asked compares each with all: there are no hash joins.
+#[tokio::test]
+async fn a_herd_costs_each_of_its_messages_no_more_than_a_few_do() {
+    const MANY: u32 = 200;
+    let world = World::new().await;
+    let setup = format!(
+        "{};
+         create function plans.many(kind text) returns uuid[] language sql immutable
+           return array(select plans.id(kind, i) from generate_series(1, {MANY}) i);
+         create function plans.each(word anyelement) returns anyarray language sql immutable as
+           'select array_fill(word, array[{MANY}])';
+         create function plans.new_sids(kind text) returns text[] language sql immutable
+           return array(select 'SM ' || kind || i from generate_series(1, {MANY}) i)",
+        include_str!("plans/names.sql")
+    );
+    run(&world.unseen, &setup).await;
+    let daemon = world.db.client().await;
+    prepare_session(&daemon).await.unwrap();
+    for (name, sql) in &statements() {
+        if ["path/claim", "path/record_accepted"].contains(&name.as_str()) {
+            run(&daemon, &format!("prepare {} as {sql}", prepared(name))).await;
+        }
+    }
+    for (kind, via) in [("of one", "null::text"), ("of another", "'other'::text")] {
+        let pending = format!(
+            "insert into public.scheduled_messages (id, to_number, body, scheduled_at)
+             select plans.id('{kind}', n), '+1' || (3000000000 + n), 'x', now() from generate_series(1, {MANY}) n"
+        );
+        run(&world.unseen, &pending).await;
+        let claim = format!(
+            "execute path_claim(plans.many('{kind}'), plans.many('token {kind}'), plans.id('instance', 2), 30000, 50000,
+               '+15005550006', 'UTC', false, 0, '{{}}', '{{}}', '{{}}', plans.each({via}), null)"
+        );
+        let most = most_rows(&daemon, &claim).await;
+        assert!(most <= f64::from(2 * MANY), "a claim passes {most} rows on");
+        let account: String = one(
+            &world.unseen,
+            &format!(
+                "select string_agg(distinct a.account, ' ') from punctual.attempts a where a.token = any (plans.many('token {kind}'))"
+            ),
+        )
+        .await;
+        assert_eq!(account, if kind == "of one" { "default" } else { "other" });
+        let record = format!(
+            "execute path_record_accepted(plans.many('{kind}'), plans.many('token {kind}'), plans.new_sids('{kind}'),
+               plans.each(now()), plans.each(now()), 60000, plans.each('x'::text), plans.each('+15005550006'::text),
+               plans.each('+13000000001'::text), plans.each(null::bigint), plans.each(0::smallint), plans.each(1::smallint),
+               plans.each(null::bigint), plans.each('x'::text))"
+        );
+        let most = most_rows(&daemon, &record).await;
+        assert!(
+            most <= f64::from(2 * MANY),
+            "a record passes {most} rows on"
+        );
+    }
+}

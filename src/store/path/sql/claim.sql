@@ -88,10 +88,11 @@ unwanted as (
   insert into punctual.attempts (token, message_id, number, part, body, instance, lease_until, user_id, day, account)
   select w.token, w.id, w.number, w.parts_done, w.part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
          case when w.day is not null then w.user_id end, w.day, coalesce(nullif(btrim(w.account, white!()), ''),
-                  case when not names_account!(w) then coalesce(asked.via, 'default') end,
+                  case when not names_account!(w) then coalesce((
+                    -- Not by a join, which would compare each message with all of them.
+                    select case when num_nonnulls(variadic $13::text[]) > 0 then jsonb_object($2::uuid[]::text[], $13::text[]) end) ->> w.token::text, 'default') end,
                   (select $12::jsonb) ->> btrim(lane_address!(w), white!()), case when $12::jsonb is not null then 'default' end)
     from won w
-    join unnest($2::uuid[], $13::text[]) asked (token, via) on asked.token = w.token
 )
 -- Result:
 -- What was cancelled instead has no token.
