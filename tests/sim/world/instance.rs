@@ -361,7 +361,7 @@ impl World {
             Command::Read(ids) => self.issue(whose, Call::Read(ids)),
             Command::ReadPauses => self.issue(whose, Call::Pauses),
             Command::Load { from, until, most } => {
-                self.issue(whose, Call::Load { from, until, most })
+                self.issue(whose, Call::Load { from, until, most });
             }
             Command::Claim(asks) => {
                 let asked = self.now_of(whose.slot).up;
