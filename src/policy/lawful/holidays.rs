@@ -39,19 +39,16 @@ impl Holiday {
 
     /// Whether `date` is one. `observed`: one on a Sunday is kept on the Monday too, one on a Saturday on the Friday.
     pub(super) fn is(self, date: Date, observed: bool) -> bool {
-        // New Year's Day can be observed in the year before.
-        let years = [date.year(), date.year().saturating_add(1)];
-        years
-            .into_iter()
-            .filter_map(|year| self.on(year))
-            .any(|day| {
-                let kept = match day.weekday() {
-                    Weekday::Sunday => day.tomorrow().ok(),
-                    Weekday::Saturday => day.yesterday().ok(),
-                    _ => None,
-                };
-                day == date || observed && kept == Some(date)
-            })
+        // New Year's Day can be observed in the year before, and December 31 in the year after.
+        let years = date.year().saturating_sub(1)..=date.year().saturating_add(1);
+        years.filter_map(|year| self.on(year)).any(|day| {
+            let kept = match day.weekday() {
+                Weekday::Sunday => day.tomorrow().ok(),
+                Weekday::Saturday => day.yesterday().ok(),
+                _ => None,
+            };
+            day == date || observed && kept == Some(date)
+        })
     }
 }
 
@@ -175,11 +172,12 @@ mod tests {
 
     #[test]
     fn one_on_a_weekend_is_kept_beside_it_too() {
-        // A Saturday, a Sunday, and New Year's Day on a Saturday.
+        // A Saturday, a Sunday, New Year's Day on a Saturday, and December 31 on a Sunday.
         for (text, day, beside) in [
             ("jul 4", "2026-07-04", "2026-07-03"),
             ("jul 4", "2027-07-04", "2027-07-05"),
             ("jan 1", "2028-01-01", "2027-12-31"),
+            ("dec 31", "2028-12-31", "2029-01-01"),
         ] {
             check(text, true, day, true);
             check(text, true, beside, true);

@@ -37,6 +37,18 @@ pub(super) fn of(number: &str) -> Option<&'static Place> {
         .find_map(|n| PLACES.get(digits.get(..n)?))
 }
 
+/// Parts of Canada that share an area code: their numbers show the country alone, and so the rules of all its parts hold.
+const SHARED: [&str; 5] = ["CA-NS", "CA-NT", "CA-NU", "CA-PE", "CA-YT"];
+
+/// Whether numbers can be from there. A rule for another place would never hold. Of most countries the parts are not
+/// known, and any is taken.
+pub(super) fn is_known(scope: &str) -> bool {
+    let is_of = |scope: &str| PLACES.values().any(|place| is_in(place.name, scope));
+    let country = scope.split_once('-').map_or(scope, |(country, _)| country);
+    let has_parts = matches!(country, "US" | "CA");
+    is_of(scope) || SHARED.contains(&scope) || !has_parts && is_of(country)
+}
+
 /// Whether a rule for `scope` holds in `place`: it is the same, or the country of it. Where the number does not show in
 /// which state of a country it is, the rules of all of them hold.
 pub(super) fn holds(place: &str, scope: &str) -> bool {
@@ -88,6 +100,16 @@ mod tests {
             ("an unknown place", "US", false),
         ] {
             assert_eq!(holds(place, scope), expected, "{place} {scope}");
+        }
+    }
+
+    #[test]
+    fn rules_are_of_places_that_numbers_can_be_from() {
+        for place in ["FR", "GB", "GB-SCT", "US", "US-DC", "CA-ON", "CA-NS", "PR"] {
+            assert!(is_known(place), "{place}");
+        }
+        for place in ["UK", "UK-SCT", "XX", "US-FLA", "US-PR", "US-XX", "CA-XX"] {
+            assert!(!is_known(place), "{place}");
         }
     }
 

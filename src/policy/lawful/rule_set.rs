@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::Kind;
 use super::holidays::Holiday;
-use super::places::holds;
+use super::places::{holds, is_known};
 use crate::message::Moment;
 use crate::policy::days::local_day;
 use crate::policy::{BusinessHours, Zones};
@@ -182,7 +182,8 @@ impl LawfulRule {
         }
         if let Some(place) = written.places.iter().find(|place| !is_place(place)) {
             return Err(format!(
-                "{place:?} is no place: write a country (FR) or a state of one (US-FL)"
+                "{place:?} is no place: write a country as ISO 3166 has it (FR; GB for the United Kingdom) or a state of \
+                 one (US-FL)"
             ));
         }
         if [&written.source, &written.url]
@@ -268,7 +269,7 @@ impl LawfulRule {
     }
 }
 
-/// `FR` or `US-FL`.
+/// `FR` or `US-FL`, from which numbers can be.
 fn is_place(text: &str) -> bool {
     let (country, part) = text.split_once('-').unwrap_or((text, "0"));
     let is_upper = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase());
@@ -276,7 +277,11 @@ fn is_place(text: &str) -> bool {
         text.bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
     };
-    country.len() == 2 && is_upper(country) && (1..=3).contains(&part.len()) && is_part(part)
+    country.len() == 2
+        && is_upper(country)
+        && (1..=3).contains(&part.len())
+        && is_part(part)
+        && is_known(text)
 }
 
 fn date(text: &str) -> Result<Date, String> {

@@ -30,6 +30,12 @@ fn what_is_not_understood_is_refused() {
         ("2026-11-30", "yesterday", "no date"),
         ("\"US-FL\"", "\"Florida\"", "is no place"),
         ("\"US-FL\"", "\"US-\"", "is no place"),
+        ("\"US-FL\"", "\"US-FLA\"", "\"US-FLA\" is no place"),
+        (
+            "\"US-FL\"",
+            "\"FR\", \"UK\"",
+            "\"UK\" is no place: write a country as ISO 3166 has it (FR; GB for",
+        ),
         ("[\"US-FL\"]", "[]", "needs places"),
         (
             "[\"marketing\"]",
