@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::bouncer::{Bouncer, pooled};
 use crate::daemon::{Daemon, set};
 use crate::harness::session;
-use crate::world::{World, called};
+use crate::world::{TO, World, called};
 
 /// Sessions of the pooler's, for two daemons that make 12 connections, and an app.
 const SESSIONS: usize = 3;
@@ -31,36 +31,51 @@ async fn through(env: &[(String, String)]) -> Client {
     session(&punctual::store::Dsn::parse(url).unwrap().polled().unwrap()).await
 }
 
-/// What is in each of the pooler's sessions: transactions that are open at once are in different ones.
-async fn left_behind(env: &[(String, String)]) -> Vec<String> {
+/// What a query of one text finds in each of the pooler's sessions, where it is not empty: transactions that are open at
+/// once are in different ones.
+async fn in_each_session(env: &[(String, String)], sql: &str) -> Vec<String> {
     let mut clients = Vec::new();
     for _ in 0..SESSIONS {
         let client = through(env).await;
         client.batch_execute("begin").await.unwrap();
         clients.push(client);
     }
-    let mut left = Vec::new();
+    let mut all = Vec::new();
     for client in &clients {
-        let sql = "select concat_ws(', ',
-            (select 'statement ' || string_agg(name, ' ') from pg_prepared_statements where name <> ''),
-            (select 'channel ' || string_agg(c, ' ') from pg_listening_channels() c),
-            (select 'lock ' || count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() having count(*) > 0),
-            'writer ' || nullif(current_setting('punctual.writer', true), ''),
-            (select 'setting ' || string_agg(name, ' ') from pg_settings
-              where source = 'session' and name not in ('application_name', 'client_encoding', 'transaction_isolation',
-                                                        'transaction_read_only', 'transaction_deferrable')
-                and setting is distinct from reset_val
-                -- This session's own, until its transaction ends.
-                and name not in ('statement_timeout', 'search_path')))";
-        let row = client.query_one(sql, &[]).await.unwrap();
-        let found: String = row.get(0);
-        left.extend((!found.is_empty()).then_some(found));
+        let found: String = client.query_one(sql, &[]).await.unwrap().get(0);
+        all.extend((!found.is_empty()).then_some(found));
     }
     for client in &clients {
         client.batch_execute("rollback").await.unwrap();
     }
-    left
+    all
 }
+
+/// What is left in them, but for what inserts keep.
+async fn left_behind(env: &[(String, String)]) -> Vec<String> {
+    let sql = "select concat_ws(', ',
+        (select 'statement ' || string_agg(name, ' ') from pg_prepared_statements where name <> ''),
+        (select 'channel ' || string_agg(c, ' ') from pg_listening_channels() c),
+        (select 'lock ' || count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() having count(*) > 0),
+        -- pg_settings shows none of these.
+        (select 'setting ' || string_agg(name, ' ')
+           from unnest(array['writer', 'judge', 'validate', 'notify', 'actor', 'forgetting', 'from_source',
+                             'has_zone', 'program', 'job_call', 'callers', 'written_back', 'refused_update',
+                             'refused_delete']) as own (name)
+          where current_setting('punctual.' || name, true) <> ''),
+        (select 'setting ' || string_agg(name, ' ') from pg_settings
+          where source = 'session' and name not in ('application_name', 'client_encoding', 'transaction_isolation',
+                                                    'transaction_read_only', 'transaction_deferrable')
+            and setting is distinct from reset_val
+            -- This session's own, until its transaction ends.
+            and name not in ('statement_timeout', 'search_path')))";
+    in_each_session(env, sql).await
+}
+
+/// What an insert keeps in its session (docs/poll.md): nothing of a message, and the same for all.
+const KEPT: &str = "select concat_ws(' ', nullif(current_setting('punctual.separator', true), ''),
+    'zone ' || nullif(current_setting('punctual.zone', true), ''),
+    'words ' || nullif(current_setting('punctual.words', true), ''))";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_found_at_the_exact_moment_and_no_session_keeps_anything() {
@@ -150,6 +165,19 @@ async fn commands_work_there_and_what_needs_a_session_says_so() {
     let (code, _, stderr) = called(&["migrate"], &env).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("PUNCTUAL_CHANGES=notify"), "{stderr}");
+    assert_eq!(in_each_session(&env, KEPT).await, Vec::<String>::new());
+    let schedule = [
+        "schedule",
+        "--to",
+        TO,
+        "--body",
+        "through it",
+        "--at",
+        "in 1h",
+    ];
+    let (code, _, stderr) = called(&schedule, &env).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(in_each_session(&env, KEPT).await, ["[BUBBLE]"]);
     assert_eq!(left_behind(&env).await, Vec::<String>::new());
 
     // What each transaction cannot set for itself is refused at the start.
