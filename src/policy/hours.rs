@@ -196,10 +196,18 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
         Ok((until, _)) if until == at => Hour::Open,
         Ok((until, reasons)) => Hour::Closed {
             until,
-            reason: joined("", &reasons),
+            reason: judged(joined("", &reasons), claim, rules),
         },
-        Err(reason) => Hour::Never { reason },
+        Err(reason) => Hour::Never {
+            reason: judged(reason, claim, rules),
+        },
     }
+}
+
+/// With the lawful hours that it was judged by.
+fn judged(reason: Reason, claim: &Claim, rules: &Rules) -> Reason {
+    let lawful = lawful::judged_by(claim, rules);
+    Reason { lawful, ..reason }
 }
 
 /// The earliest time at or after `at` that each limit permits by `next`, and what forbade those before; an error: there

@@ -220,10 +220,22 @@ pub(super) fn permitted(claim: &Claim, rules: &Rules, at: Moment) -> Option<Lawf
     let limits = limits(claim, rules);
     let closes = limits.iter().map(|of| of.rule.closes(&of.zone, at));
     let closes = closes.min().unwrap_or(Moment::MAX);
+    let by = sentence(lawful, place, kind, &limits);
+    Some(Lawful { by, closes })
+}
+
+/// By which rules a text is judged; `None`: the installation has none, or they are not about it.
+pub(super) fn judged_by(claim: &Claim, rules: &Rules) -> Option<String> {
+    let (lawful, place, kind) = subject(claim, rules)?;
+    Some(sentence(lawful, place, kind, &limits(claim, rules)))
+}
+
+/// `marketing to US-FL: us-tcpa, us-fl by America/New_York; rules of 2026-11-30`
+fn sentence(lawful: &LawfulHours, place: &str, kind: Kind, limits: &[LawfulLimit<'_>]) -> String {
     let mut ids: Vec<&str> = limits.iter().map(|of| of.rule.id.as_str()).collect();
     ids.dedup();
     let mut zones: Vec<&str> = Vec::new();
-    for limit in &limits {
+    for limit in limits {
         let name = name_of(&limit.zone);
         if !zones.contains(&name) {
             zones.push(name);
@@ -235,6 +247,5 @@ pub(super) fn permitted(claim: &Claim, rules: &Rules, at: Moment) -> Option<Lawf
         format!("{} by {}", ids.join(", "), zones.join(", "))
     };
     let (kind, checked) = (kind.as_str(), lawful.set.checked);
-    let by = format!("{kind} to {place}: {by}; rules of {checked}");
-    Some(Lawful { by, closes })
+    format!("{kind} to {place}: {by}; rules of {checked}")
 }

@@ -10,13 +10,19 @@ pub struct Reason {
     pub kind: ReasonKind,
     /// A sentence, without numbers and without the message's text.
     pub text: String,
+    /// Which lawful hours it was judged by, for the ledger: only with a verdict about hours.
+    pub lawful: Option<String>,
 }
 
 impl Reason {
     /// A reason of this kind.
     pub fn new(kind: ReasonKind, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { kind, text }
+        Self {
+            kind,
+            text,
+            lawful: None,
+        }
     }
 }
 

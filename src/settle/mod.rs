@@ -71,6 +71,8 @@ pub struct Settled {
     pub verdict: Option<ReasonKind>,
     /// For people.
     pub reason: Option<String>,
+    /// Which lawful hours a verdict about hours was judged by.
+    pub lawful: Option<String>,
     /// Whether it uses up one of the row's attempts.
     pub counts: bool,
 }
@@ -108,6 +110,7 @@ impl Settled {
             category: None,
             verdict: None,
             reason: Some(reason),
+            lawful: None,
             counts: false,
         }
     }
@@ -232,6 +235,7 @@ impl Settlement {
     fn verdict(next: Next, outcome: LedgerOutcome, reason: Reason) -> Self {
         Self::Settled(Settled {
             verdict: Some(reason.kind),
+            lawful: reason.lawful,
             ..Settled::new(next, outcome, reason.text)
         })
     }

@@ -111,7 +111,7 @@ async fn marketing_waits_for_the_hours_of_the_numbers_state_and_the_ledger_says_
         [
             vec!["accepted transactional to US-CA: no rule; rules of 2026-11-30"],
             vec![
-                "deferred lawful_hours",
+                "deferred lawful_hours marketing to US-CA: ours by America/Los_Angeles; rules of 2026-11-30",
                 "accepted marketing to US-CA: ours by America/Los_Angeles; rules of 2026-11-30",
             ],
         ]

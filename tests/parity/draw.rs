@@ -382,6 +382,7 @@ impl Draw {
             category: None,
             verdict: None,
             reason,
+            lawful: None,
             counts,
         })
     }

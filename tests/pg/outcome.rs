@@ -24,6 +24,7 @@ fn settled(next: Next, outcome: LedgerOutcome, counts: bool) -> Settlement {
         category: Some(Category::Unreachable),
         verdict: None,
         reason: Some("because".into()),
+        lawful: Some("marketing to US-FL".into()),
         counts,
     })
 }

@@ -46,6 +46,8 @@ fn verdict(claim: &Claim, rules: &Rules) -> (String, String) {
         }
         Verdict::Defer { until, reason } => {
             assert_eq!(reason.kind, ReasonKind::LawfulHours);
+            let judged_by = reason.lawful.expect("the ledger has it");
+            assert!(judged_by.ends_with("; rules of 2026-11-30"), "{judged_by}");
             (until.to_string().replace(":00.000000Z", "Z"), reason.text)
         }
         other => panic!("{other:?}"),

@@ -136,7 +136,7 @@ pub struct StoryAttempt {
     /// Who or what settled an uncertain outcome without proof.
     pub settled_by: Option<String>,
     pub settled_at: Option<Moment>,
-    /// What the law permitted its request by, where the installation has rules of lawful hours.
+    /// Which lawful hours permitted its request, deferred or cancelled it, where the installation has such rules.
     pub lawful: Option<String>,
 }
 

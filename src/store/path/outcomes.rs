@@ -268,7 +268,7 @@ impl<'a> Columns<'a> {
         self.until.push(settled.until().map(PgTimestamp));
         self.body.push(body(record));
         let begun = record.payload.as_ref().filter(|_| record.started.is_some());
-        self.lawful
-            .push(begun.and_then(|sent| Some(sent.lawful()?.by.as_str())));
+        let permitted = begun.and_then(|sent| Some(sent.lawful()?.by.as_str()));
+        self.lawful.push(permitted.or(settled.lawful.as_deref()));
     }
 }

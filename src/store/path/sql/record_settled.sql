@@ -11,7 +11,7 @@
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
 -- $13 when an uncertain outcome is first looked up (ms); $14 to whom, $15 from whom and
 -- $16 with what text, by its SHA-256, that was sent, where it is known
--- $17 the text as it was sent or was to be  $18 what the law permitted it by
+-- $17 the text as it was sent or was to be  $18 which lawful hours it was judged by
 with ask as materialized (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
