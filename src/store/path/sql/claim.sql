@@ -14,7 +14,8 @@
 -- $6 the sender for rows that name none  $7 the installation's zone
 -- $8 whether the app's own count of the day is honoured too
 -- $12 the account of each sender that chooses one, as Routes::lane has it (null: they are too many)
--- $13 for each id the account by which it goes if it names none (null: the default one)
+-- $13 for each id the account by which it goes if it names none (null: the default one); no join finds it, which would
+-- compare each message with all of them
 -- $14 the senders of all accounts that such texts may go by (null: of one): an opt-out from one is one from all
 -- What the database has if its history is the one that this instance knows; otherwise the statement is refused:
 -- $9 heartbeats of this instance  $10 attempts that were claimed  $11 attempts that have outcomes
@@ -88,9 +89,8 @@ unwanted as (
   insert into punctual.attempts (token, message_id, number, part, body, instance, lease_until, user_id, day, account)
   select w.token, w.id, w.number, w.parts_done, w.part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
          case when w.day is not null then w.user_id end, w.day, coalesce(nullif(btrim(w.account, white!()), ''),
-                  case when not names_account!(w) then coalesce((
-                    -- Not by a join, which would compare each message with all of them.
-                    select case when num_nonnulls(variadic $13::text[]) > 0 then jsonb_object($2::uuid[]::text[], $13::text[]) end) ->> w.token::text, 'default') end,
+                  case when not names_account!(w) then coalesce((select case when num_nonnulls(variadic $13::text[]) > 0
+                    then jsonb_object($2::uuid[]::text[], $13::text[]) end) ->> w.token::text, 'default') end,
                   (select $12::jsonb) ->> btrim(lane_address!(w), white!()), case when $12::jsonb is not null then 'default' end)
     from won w
 )
