@@ -10,9 +10,9 @@ begin
 end
 $$;
 
--- Whether it is one that can be somebody's: a phone number that begins with + and its country, an e-mail address, a URL or
--- the id of a user. Without its country a number would be recorded as somebody else's, and with the (0) of a national one
--- as nobody's.
+-- Whether it is one that can be somebody's: a phone number that begins with + and its country, an e-mail address, a URL
+-- or the id of a user. Without its country a number would be recorded as somebody else's, and with the (0) of a national
+-- one as nobody's.
 create or replace function punctual.is_recipient(recipient text) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
@@ -64,8 +64,8 @@ return punctual.consent_for_app(recipient, how, shown, given, scope, at, user_id
 revoke execute on function punctual.consent_for_app(text, text, text, boolean, text, timestamptz, uuid) from PUBLIC;
 call punctual.offer('punctual_api.record_consent(text, text, text, boolean, text, timestamptz, uuid)', false);
 
--- What is in the log stays as it is, but for what `punctual.forget` replaces. A role with rights on the table, its owner
--- too, makes no mistake here; whoever may alter the table can still take this away.
+-- What is in the log stays as it is, but for what `punctual.forget` replaces. A role with rights on the table, its
+-- owner too, makes no mistake here; whoever may alter the table can still take this away.
 create or replace function punctual.keep_consents() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -81,8 +81,8 @@ create or replace trigger punctual_keep_consents
   before update or delete or truncate on punctual.consents for each statement
   execute function punctual.keep_consents();
 
--- An opt-out that is set, changed or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted again,
--- and has agreed to no marketing. What `punctual.forget` replaces is neither.
+-- An opt-out that is set, changed or lifted, by a reply, by the provider or by hand: whoever lifts one may be texted
+-- again, and has agreed to no marketing. What `punctual.forget` replaces is neither.
 create or replace function punctual.log_opt_out() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -31,8 +31,8 @@ async fn through(env: &[(String, String)]) -> Client {
     session(&punctual::store::Dsn::parse(url).unwrap().polled().unwrap()).await
 }
 
-/// What a query of one text finds in each of the pooler's sessions, where it is not empty: transactions that are open at
-/// once are in different ones.
+/// What a query of one text finds in each of the pooler's sessions, where it is not empty: transactions that are open
+/// at once are in different ones.
 async fn in_each_session(env: &[(String, String)], sql: &str) -> Vec<String> {
     let mut clients = Vec::new();
     for _ in 0..SESSIONS {

@@ -37,7 +37,8 @@ pub(super) fn of(number: &str) -> Option<&'static Place> {
         .find_map(|n| PLACES.get(digits.get(..n)?))
 }
 
-/// Parts of Canada that share an area code: their numbers show the country alone, and so the rules of all its parts hold.
+/// Parts of Canada that share an area code: their numbers show the country alone, and so the rules of all its parts
+/// hold.
 const SHARED: [&str; 5] = ["CA-NS", "CA-NT", "CA-NU", "CA-PE", "CA-YT"];
 
 /// Whether numbers can be from there. A rule for another place would never hold. Of most countries the parts are not
