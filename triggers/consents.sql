@@ -11,8 +11,8 @@ end
 $$;
 
 -- Whether it is one that can be somebody's: a phone number that begins with + and its country, an e-mail address, a URL
--- or the id of a user. Without its country a number would be recorded as somebody else's, and with the (0) of a national
--- one as nobody's.
+-- or the id of a user. Without its country a number would be recorded as somebody else's, and with the (0) of a
+-- national one as nobody's.
 create or replace function punctual.is_recipient(recipient text) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
