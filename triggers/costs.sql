@@ -11,12 +11,15 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   union select 'user', u.what from unnest(users) as u (what) where u.what is not null
 $$;
 
--- Counts these texts to a day, in this order, unless a cap would be exceeded: then `reached` is the scope whose. What
--- must be sent, because its message has begun, is counted whatever the cap. A cap that is null is none. Instances that
--- count at once wait for each other at the row of the installation, for as long as this takes.
+-- Counts these texts to a day, in this order, unless a cap would be exceeded: then `reached` is the scope whose, and
+-- `spent` what is counted there. What must be sent, because its message has begun, is counted whatever the cap. A cap
+-- that is null is none. Instances that count at once wait for each other at the row of the installation, for as long as
+-- this takes.
+-- That of an earlier version returned no `spent`.
+drop function if exists punctual.charge_costs(date, uuid[], bigint[], text[], text[], boolean[], bigint, bigint, bigint);
 create or replace function punctual.charge_costs(of_day date, tokens uuid[], amounts bigint[], campaigns text[], users text[],
                                                  musts boolean[], cap_of_all bigint, cap_of_campaign bigint, cap_of_user bigint)
-returns table (token uuid, reached text)
+returns table (token uuid, reached text, spent bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -69,15 +72,15 @@ begin
      order by a.position
   loop
     token := one.token;
-    reached := (select k.scope
-                  from (values ('installation', '', cap_of_all, 1), ('campaign', one.campaign, cap_of_campaign, 2),
-                               ('user', one.user_id, cap_of_user, 3)) k (scope, what, cap, position)
-                 cross join lateral (
-                   select d.amount from punctual.cost_days d
-                    where d.day = of_day and d.scope = k.scope and d.what = k.what offset 0) d
-                 where not one.must and d.amount + one.amount > k.cap
-                 order by k.position
-                 limit 1);
+    select k.scope, d.amount into reached, spent
+      from (values ('installation', '', cap_of_all, 1), ('campaign', one.campaign, cap_of_campaign, 2),
+                   ('user', one.user_id, cap_of_user, 3)) k (scope, what, cap, position)
+     cross join lateral (
+       select d.amount from punctual.cost_days d
+        where d.day = of_day and d.scope = k.scope and d.what = k.what offset 0) d
+     where not one.must and d.amount + one.amount > k.cap
+     order by k.position
+     limit 1;
     if reached is null then
       perform punctual.count_costs(of_day, array[one.token], array[one.amount], array[one.campaign], array[one.user_id]);
     end if;
@@ -85,7 +88,7 @@ begin
   end loop;
   if is_room then
     perform punctual.count_costs(of_day, tokens, amounts, campaigns, users);
-    return query select a.token, null::text from unnest(tokens) as a (token);
+    return query select a.token, null::text, null::bigint from unnest(tokens) as a (token);
   end if;
 end
 $$;

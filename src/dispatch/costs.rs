@@ -12,7 +12,7 @@ use crate::message::facts::Priority;
 use crate::message::{AttemptToken, Channel, ClaimResponse, Moment, PauseKey, PauseScope};
 use crate::policy::{self, CostScope, Costs, Reason, ReasonKind};
 use crate::settle::Settlement;
-use crate::store::{Charge, StoreError};
+use crate::store::{Charge, OverCap, StoreError};
 
 /// Before a text is tried again whose cost could not be counted.
 const NOT_COUNTED: Duration = Duration::from_secs(10);
@@ -68,22 +68,28 @@ impl Owed {
         days.into_values().collect()
     }
 
-    /// What follows of caps that these would exceed: at that of the installation all texts are paused until the day
-    /// ends, at that of a campaign its messages, and at that of a user the text is deferred.
-    pub fn keep_back(&self, costs: &Costs, over: &[(AttemptToken, CostScope)]) -> KeptBack {
-        let over: HashMap<_, _> = over.iter().copied().collect();
+    /// What follows of caps that these would exceed. Where the cheapest text would too, at that of the installation all
+    /// texts are paused until the day ends, and at that of a campaign its messages. Otherwise, and at that of a user,
+    /// the text is deferred until then: what costs less goes on.
+    pub fn keep_back(&self, costs: &Costs, over: &[OverCap]) -> KeptBack {
+        let over: HashMap<_, _> = over.iter().map(|own| (own.token, own)).collect();
         let mut kept_back = KeptBack::default();
         for charge in &self.charges {
-            let Some(scope) = over.get(&charge.token) else {
+            let Some(OverCap { scope, spent, .. }) = over.get(&charge.token).copied() else {
                 continue;
             };
-            let reason = costs.reached(*scope);
-            let settlement = match pause(*scope, charge) {
-                Some(key) => {
-                    kept_back.paused.entry(key).or_insert(*scope);
-                    Settlement::kept_back(reason)
+            let settlement = if costs.is_reached(*scope, *spent) {
+                let reason = costs.reached(*scope);
+                match pause(*scope, charge) {
+                    Some(key) => {
+                        kept_back.paused.entry(key).or_insert(*scope);
+                        Settlement::kept_back(reason)
+                    }
+                    None => Settlement::deferred(self.ends, reason),
                 }
-                None => Settlement::deferred(self.ends, reason),
+            } else {
+                let reason = costs.too_dear(*scope, charge.amount, *spent);
+                Settlement::deferred(self.ends, reason)
             };
             kept_back.settled.insert(charge.token, settlement);
         }
@@ -145,7 +151,7 @@ impl Dispatch {
                 .store
                 .charge_costs(&owed.day, &owed.charges, &costs.caps);
             let mut over = self.store.within(ASKING_PATIENCE, count).await?;
-            if over.iter().any(|(_, scope)| *scope != CostScope::User) {
+            if over.iter().any(|own| own.scope != CostScope::User) {
                 over = self.counted_again(costs, owed, over).await;
             }
             let kept_back = owed.keep_back(costs, &over);
@@ -157,16 +163,11 @@ impl Dispatch {
         Ok(settled)
     }
 
-    /// The same before anything is paused, once what is known by now was taken back, as a chore does from time to time:
+    /// The same before more than one text waits, once what is known by now was taken back, as a chore does from time to time:
     /// that may leave room. If that fails, what was over stays so.
-    async fn counted_again(
-        &self,
-        costs: &Costs,
-        owed: &Owed,
-        over: Vec<(AttemptToken, CostScope)>,
-    ) -> Vec<(AttemptToken, CostScope)> {
+    async fn counted_again(&self, costs: &Costs, owed: &Owed, over: Vec<OverCap>) -> Vec<OverCap> {
         let most = self.limits.daemon.chores.costs;
-        let is_over = |own: &&Charge| over.iter().any(|(token, _)| *token == own.token);
+        let is_over = |own: &&Charge| over.iter().any(|one| one.token == own.token);
         let left: Vec<Charge> = owed.charges.iter().filter(is_over).cloned().collect();
         let again = async {
             let mut any = false;

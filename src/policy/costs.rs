@@ -78,6 +78,14 @@ impl fmt::Display for TextPrices {
     }
 }
 
+impl TextPrices {
+    /// The least that a text may cost.
+    fn cheapest(&self) -> Nanos {
+        let all = self.by_country.values().chain(&self.media);
+        all.copied().fold(self.other, Nanos::min)
+    }
+}
+
 /// Whose costs of a day have a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CostScope {
@@ -196,20 +204,43 @@ impl Costs {
         Some(Reason::new(ReasonKind::CostCap, text))
     }
 
+    /// Whether a cap of which so much is spent has room for no text, whatever it says.
+    pub fn is_reached(&self, scope: CostScope, spent: Nanos) -> bool {
+        self.left(scope, spent) < self.prices.cheapest()
+    }
+
     /// Why something waits whose cap of the day is reached.
     pub fn reached(&self, scope: CostScope) -> Reason {
+        let text = format!("the {} is reached ({})", self.cap(scope), scope.setting());
+        Reason::new(ReasonKind::CostCap, text)
+    }
+
+    /// Why a text of this price waits that does not fit into what is left of a cap.
+    pub fn too_dear(&self, scope: CostScope, cost: Nanos, spent: Nanos) -> Reason {
+        let text = format!(
+            "it costs {} by PUNCTUAL_PRICES, and {} is left of the {} ({})",
+            self.amount(cost),
+            self.amount(self.left(scope, spent)),
+            self.cap(scope),
+            scope.setting()
+        );
+        Reason::new(ReasonKind::CostCap, text)
+    }
+
+    fn left(&self, scope: CostScope, spent: Nanos) -> Nanos {
+        let cap = self.caps.of(scope).unwrap_or_default();
+        Nanos(cap.0.saturating_sub(spent.0))
+    }
+
+    /// For people.
+    fn cap(&self, scope: CostScope) -> String {
         let cap = self.caps.of(scope).unwrap_or_default();
         let of = match scope {
             CostScope::Installation => "",
             CostScope::Campaign => " of the campaign",
             CostScope::User => " of the user",
         };
-        let text = format!(
-            "the cost cap{of} of {} a day is reached ({})",
-            self.amount(cap),
-            scope.setting()
-        );
-        Reason::new(ReasonKind::CostCap, text)
+        format!("cost cap{of} of {} a day", self.amount(cap))
     }
 
     fn amount(&self, amount: Nanos) -> String {

@@ -55,7 +55,7 @@ pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
 pub use operator::sample::{Pending, Sample};
 pub use operator::{campaigns, changes, forecast, numbers, paces, pauses};
 pub use path::bursts::Equal;
-pub use path::costs::Charge;
+pub use path::costs::{Charge, OverCap};
 pub use path::{claims::Claimed, no_effect::NoEffect, outcomes::Recorded, paces::PacesClaimed};
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;

@@ -22,12 +22,19 @@ async fn texts_wait_at_the_cost_cap_of_the_day_until_it_is_raised() {
         ("PUNCTUAL_COST_CAP", "0.035"),
     ]);
     let daemon = world.daemon().await;
-    // Two segments, and one.
+    // Two segments; three that do not fit into what is left, which stops nothing; and one.
     let long = "x".repeat(161);
-    for body in [&*long, "short"] {
-        let id = world.insert(body, 100).await;
-        world.arrived_once(id).await;
-    }
+    let id = world.insert(&long, 100).await;
+    world.arrived_once(id).await;
+    let dear = world.insert(&"z".repeat(400), 100).await;
+    until("it is deferred by itself", async || {
+        let (_, why, _) = world.call(&["why", &dear.to_string()]).await;
+        let says = "it costs 0.03 USD by PUNCTUAL_PRICES, and 0.015 USD is left of the cost cap of 0.035 USD a day";
+        why.contains(says).then_some(())
+    })
+    .await;
+    let id = world.insert("short", 100).await;
+    world.arrived_once(id).await;
     let over = world.insert("over", 100).await;
     let paused = until("texts are paused", async || {
         let (_, listed, _) = world.call(&["pauses"]).await;

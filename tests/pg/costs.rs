@@ -1,7 +1,7 @@
 //! What texts cost a day: counted before they are sent, within caps that instances share, and corrected afterwards.
 
 use punctual::message::{AttemptToken, Moment, Nanos, PauseKey, PauseScope};
-use punctual::policy::{CostCaps, CostScope, Reason, ReasonKind};
+use punctual::policy::{CostCaps, Reason, ReasonKind};
 use punctual::settle::Settlement;
 use punctual::store::{Charge, Store};
 use uuid::Uuid;
@@ -34,8 +34,8 @@ async fn counted(store: &Store, charges: &[Charge], caps: &CostCaps) -> Vec<&'st
     let over = store.charge_costs(DAY, charges, caps).await.unwrap();
     let scope = |own: &Charge| {
         let mut over = over.iter();
-        over.find(|(token, _)| *token == own.token)
-            .map_or("counted", |(_, scope): &(_, CostScope)| scope.as_str())
+        over.find(|one| one.token == own.token)
+            .map_or("counted", |one| one.scope.as_str())
     };
     charges.iter().map(scope).collect()
 }
@@ -75,9 +75,13 @@ async fn texts_are_counted_until_a_cap_of_the_day_keeps_one_back() {
         "campaign c1 30, installation 95, user aa 15, user bb 15"
     );
     let mut rest = charge(6, Some("c1"), Some(ada));
+    let over = store.charge_costs(DAY, &[rest.clone()], &caps).await;
+    let [over] = over.unwrap()[..] else {
+        panic!("it exceeds a cap")
+    };
     assert_eq!(
-        counted(&store, &[rest.clone()], &caps).await,
-        ["installation"]
+        (over.token, over.scope.as_str(), over.spent),
+        (rest.token, "installation", Nanos(95))
     );
     // What has begun is finished.
     rest.must = true;

@@ -11,7 +11,7 @@ use punctual::message::{
 use punctual::policy::{CostCaps, CostScope, Costs};
 use punctual::reactor::JudgedClaim;
 use punctual::settle::Settlement;
-use punctual::store::Charge;
+use punctual::store::{Charge, OverCap};
 use uuid::Uuid;
 
 use crate::dice::Dice;
@@ -22,8 +22,11 @@ use crate::watch::Invariant;
 use crate::witness::Seen;
 use crate::world::{Payload, START, World};
 
-/// What a text costs.
+/// What a segment costs.
 const PRICE: u64 = 10_000_000;
+
+/// The segments of a dear text.
+const DEAR: u64 = 3;
 
 /// More days than all texts need, should half of what a day permits be lost to requests without an answer.
 const DAYS: i64 = 12;
@@ -68,8 +71,8 @@ impl Plan {
         let day = dice.between(5 * SECOND, 10 * SECOND);
         let rows = u64::try_from(self.rows).unwrap_or(0);
         let mut cap = |of: u64, likely| {
-            let texts = 1 + rows * 2 / of / 8 + dice.below(2) as u64;
-            dice.chance(likely).then_some(Nanos(texts * PRICE))
+            let segments = DEAR + rows * 3 / of / 8 + dice.below(2) as u64;
+            dice.chance(likely).then_some(Nanos(segments * PRICE))
         };
         let caps = CostCaps {
             installation: cap(1, 600),
@@ -130,7 +133,7 @@ impl Book {
         owed: &Owed,
         caps: &CostCaps,
         mutant: Option<Mutant>,
-    ) -> Vec<(AttemptToken, CostScope)> {
+    ) -> Vec<OverCap> {
         let mut over = Vec::new();
         let day = &*owed.day;
         for charge in &owed.charges {
@@ -148,11 +151,18 @@ impl Book {
                 let cap = caps.of(own.1);
                 cap.is_some_and(|cap| spent(own) + charge.amount.0 > cap.0)
             });
-            if let Some((_, scope, _)) = reached
+            if let Some(reached @ (_, scope, _)) = reached
                 && !charge.must
                 && mutant != Some(Mutant::NoCap)
             {
-                over.push((charge.token, *scope));
+                over.push(OverCap {
+                    token: charge.token,
+                    scope: *scope,
+                    spent: match mutant {
+                        Some(Mutant::PausesEarly) => caps.of(*scope).unwrap_or_default(),
+                        _ => Nanos(spent(reached)),
+                    },
+                });
                 continue;
             }
             for own in keys.into_iter().flatten() {
@@ -207,11 +217,23 @@ fn sent_nothing(db: &Database, token: AttemptToken) -> bool {
 }
 
 impl World {
-    /// What the texts of a claim cost.
+    /// What the texts of a claim cost. Some are dear.
     pub(crate) fn owed(&self, answers: &[Judged], now: Moment) -> Vec<Owed> {
-        self.plan.costs.as_ref().map_or_else(Vec::new, |plan| {
-            Owed::of(answers, &plan.costs, now, |at| Some(plan.day_of(at)))
-        })
+        let Some(plan) = &self.plan.costs else {
+            return Vec::new();
+        };
+        let mut all = Owed::of(answers, &plan.costs, now, |at| Some(plan.day_of(at)));
+        let dear = answers.iter().filter_map(|(id, answer)| match answer {
+            ClaimResponse::Won(claim) if id.0.as_u128().is_multiple_of(5) => Some(claim.token),
+            _ => None,
+        });
+        let dear: Vec<_> = dear.collect();
+        for charge in all.iter_mut().flat_map(|own| &mut own.charges) {
+            if dear.contains(&charge.token) {
+                charge.amount.0 *= DEAR;
+            }
+        }
+        all
     }
 
     /// Counts these. `hears`: the daemon has the answer, and pauses what is paused for it.
@@ -232,7 +254,18 @@ impl World {
                 self.note(|| format!("  {token} does not fit into {day}"));
             }
             settled.extend(kept_back.settled);
-            for key in kept_back.paused.into_keys().filter(|_| hears) {
+            for (key, scope) in kept_back.paused.into_iter().filter(|_| hears) {
+                let cap = costs.caps.of(scope).unwrap_or_default();
+                let what = match scope {
+                    CostScope::Installation => String::new(),
+                    _ => key.what.clone(),
+                };
+                let spent = self.book.days.get(&(one.day.clone(), scope, what));
+                let spent = spent.copied().unwrap_or(0);
+                if spent + PRICE <= cap.0 {
+                    let what = format!("{key:?} is paused with {spent} of {} spent", cap.0);
+                    self.break_down(Invariant::PausedWhenReached, what);
+                }
                 self.pause_at_cap(key, one.ends);
             }
         }

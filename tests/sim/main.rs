@@ -114,7 +114,7 @@ fn the_same_seed_makes_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 42] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 43] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -172,6 +172,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 42] = [
     (Mutant::ForgetsOutage, &[Invariant::TooLate]),
     (Mutant::NoCharge, &[Invariant::RateKept]),
     (Mutant::NoCap, &[Invariant::CapKept]),
+    (Mutant::PausesEarly, &[Invariant::PausedWhenReached]),
     (Mutant::ReturnsUncertain, &[Invariant::CapKept]),
     (Mutant::NeverReturns, &[Invariant::CountsReturned]),
     (Mutant::CountsEnded, &[Invariant::CountsReturned]),

@@ -66,6 +66,8 @@ pub(crate) enum Mutant {
     NoCharge,
     /// What texts cost is counted, and no cap is kept.
     NoCap,
+    /// A text that does not fit into what is left of a cap stops all others.
+    PausesEarly,
     /// What may have been sent is returned.
     ReturnsUncertain,
     /// What was not sent stays counted.

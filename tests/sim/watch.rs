@@ -63,6 +63,8 @@ pub(crate) enum Invariant {
     RateKept,
     /// What may have been sent on a day costs no more than its caps, but for the later parts of messages.
     CapKept,
+    /// A cap pauses nothing while there is room for a text.
+    PausedWhenReached,
     /// What was not sent is counted no more.
     CountsReturned,
     /// 9. What is sent is what the user last committed.

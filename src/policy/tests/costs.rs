@@ -1,6 +1,7 @@
 //! What texts cost by the price table, and what can be sent on no day.
 
 use super::*;
+use crate::message::Nanos;
 use crate::policy::{CostCaps, CostScope, Costs, TextPrices};
 
 const PRICES: &str = "CA = 0.02, US = 0.01, media = 0.05, other = 0.1";
@@ -93,6 +94,20 @@ fn a_price_table_is_read_whole_or_refused() {
     assert_eq!(
         costs(Some("25")).reached(CostScope::Campaign).text,
         "the cost cap of the campaign of 25.00 USD a day is reached (PUNCTUAL_COST_CAP_CAMPAIGN)"
+    );
+}
+
+#[test]
+fn a_cap_is_reached_when_less_is_left_than_the_cheapest_text_costs() {
+    let (costs, of) = (costs(Some("1")), CostScope::Campaign);
+    assert!(!costs.is_reached(of, Nanos(990_000_000)));
+    assert!(costs.is_reached(of, Nanos(990_000_001)));
+    assert!(costs.is_reached(of, Nanos(2_000_000_000)));
+    let [cost, spent] = [Nanos(1_000_000_000), Nanos(30_000_000)];
+    assert_eq!(
+        costs.too_dear(of, cost, spent).text,
+        "it costs 1.00 USD by PUNCTUAL_PRICES, and 0.97 USD is left of the cost cap of the campaign of 1.00 USD a day \
+         (PUNCTUAL_COST_CAP_CAMPAIGN)"
     );
 }
 

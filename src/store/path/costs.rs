@@ -28,14 +28,25 @@ pub struct Charge {
     pub must: bool,
 }
 
+/// A text that is not counted, because it would exceed a cap.
+#[derive(Clone, Copy, Debug)]
+pub struct OverCap {
+    /// Its attempt.
+    pub token: AttemptToken,
+    /// Whose cap.
+    pub scope: CostScope,
+    /// What is counted there.
+    pub spent: Nanos,
+}
+
 impl Store {
-    /// Counts these to a day, in this order. For those that are not counted: the scope whose cap they would exceed.
+    /// Counts these to a day, in this order. Returns those that are not counted.
     pub async fn charge_costs(
         &self,
         day: &str,
         charges: &[Charge],
         caps: &CostCaps,
-    ) -> Result<Vec<(AttemptToken, CostScope)>, StoreError> {
+    ) -> Result<Vec<OverCap>, StoreError> {
         const STEP: &str = "counting the cost of texts";
         let tokens: Vec<Uuid> = charges.iter().map(|own| own.token.0).collect();
         let amounts: Vec<i64> = charges.iter().map(|own| own.amount.as_i64()).collect();
@@ -59,7 +70,13 @@ impl Store {
             let mut all = CostScope::ALL.into_iter();
             let scope = reached.and_then(|word| all.find(|scope| scope.as_str() == word));
             let token = AttemptToken(row.try_get("token")?);
-            Ok(scope.map(|scope| (token, scope)))
+            let spent: Option<i64> = row.try_get("spent")?;
+            let spent = Nanos::of_i64(spent.unwrap_or_default());
+            Ok(scope.map(|scope| OverCap {
+                token,
+                scope,
+                spent,
+            }))
         };
         let over = rows.iter().filter_map(|row| read(row).transpose());
         let over = over.collect::<Result<_, _>>();
