@@ -218,6 +218,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     set(&[("PUNCTUAL_OPERATOR_TOKEN", "my-secret-token-1234")], "placeholders", "bad", "PUNCTUAL_OPERATOR_TOKEN", "openssl rand"),
     set(&[("TWILIO_PHONE_NUMBER", "+15005550006")], "sender", "bad", "test credentials", "TWILIO_SMS_FROM_NUMBER"),
     set(&[("PUNCTUAL_STATE_DIR", "/tmp/punctual-state")], "state dir", "warn", "emptied when the machine restarts", "/var/lib/punctual"),
+    set(&[("TWILIO_PHONE_NUMBER", ""), ("TWILIO_MESSAGING_SERVICE_SID", "MG0123456789abcdef0123456789abcdef")], "countries", "warn", "every country", "set PUNCTUAL_COUNTRIES"),
     set(&[("PUNCTUAL_IN_DOUBT", "resend")], "uncertain outcomes", "warn", "sent again", "resend_if_absent"),
     set(&[("PUNCTUAL_TIMEZONE", "EST")], "installation zone", "warn", "EST has no summer time", "America/New_York"),
     set(&[("PUNCTUAL_TIMEZONE", "Etc/GMT+5")], "installation zone", "warn", "no summer time", "America/New_York"),
