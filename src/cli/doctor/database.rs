@@ -242,14 +242,8 @@ async fn data(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
         Ok(senders) => senders::unusable(&senders, config.map(|_| &assumed)),
         Err(e) => failed("senders", &e),
     });
-    // Only of a provider whose rates are known.
-    if config.is_some_and(senders::has_known_rates) {
-        findings.push(
-            match doctor::busiest(client, sender.map(Sender::as_str)).await {
-                Ok(busiest) => senders::too_fast(&busiest),
-                Err(e) => failed("sender rates", &e),
-            },
-        );
+    if let Some(config) = config {
+        findings.extend(senders::rates(client, config).await);
     }
     match doctor::zones(client).await {
         Ok(zones) => findings.extend([zones::unknown(&zones), zones::without_summer(&zones)]),
@@ -299,7 +293,7 @@ pub(super) fn or_why(what: &str, looked: Result<Vec<Finding>, StoreError>) -> Ve
 }
 
 /// The error itself says what to do.
-fn failed(what: &str, error: &dyn std::error::Error) -> Finding {
+pub(super) fn failed(what: &str, error: &dyn std::error::Error) -> Finding {
     Finding::not(Level::Bad, what, error.to_string(), "")
 }
 

@@ -1,9 +1,13 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
+use tokio_postgres::Client;
+
+use super::database::failed;
+use crate::cli::pace::rated;
 use crate::config::{Config, ProviderChoice};
 use crate::message::{Channel, Sender};
 use crate::provider::{self, DefaultRate};
-use crate::store::doctor::{Busiest, Finding, Level, Named};
+use crate::store::doctor::{self, Busiest, Finding, Level, Named};
 use crate::store::forecast::Assumed;
 
 /// How many are shown.
@@ -76,14 +80,62 @@ pub(super) fn unusable(named: &[Named], set: Option<&Assumed>) -> Finding {
     )
 }
 
-/// Whether texts go by a provider whose rates are known.
-pub(super) fn has_known_rates(config: &Config) -> bool {
-    let mut all = config.each_provider();
-    all.any(|(_, own)| matches!(own, ProviderChoice::Twilio(_)))
+/// What senders are sent at, if texts go by a provider whose rates are known, or by routes.
+pub(super) async fn rates(client: &Client, config: &Config) -> Vec<Finding> {
+    let mut providers = config.each_provider();
+    let is_known = providers.any(|(_, own)| matches!(own, ProviderChoice::Twilio(_)));
+    let routes = config.routes.senders_of_routes();
+    if !is_known && routes.is_none() {
+        return Vec::new();
+    }
+    let default = config.default_sender.as_ref().map(Sender::as_str);
+    let busiest = match doctor::busiest(client, default).await {
+        Ok(busiest) => busiest,
+        Err(e) => return vec![failed("sender rates", &e)],
+    };
+    let too_fast = is_known.then(|| too_fast(&busiest));
+    let unkept = routes.map(|of| unkept(&busiest, default, &of));
+    too_fast.into_iter().chain(unkept).collect()
+}
+
+/// Senders of routes whose rate is not kept: a text waits for that of the default account's sender, by whichever it goes.
+fn unkept(busiest: &[Busiest], default: Option<&str>, of_routes: &[&str]) -> Finding {
+    const WHAT: &str = "route rates";
+    let rate = |sender: &str| {
+        let one = busiest.iter().find(|one| one.sender == sender)?;
+        Some((one.segment_s?, one.burst?))
+    };
+    let kept = default.and_then(rate);
+    let others = of_routes.iter().filter(|own| Some(**own) != default);
+    let faults = others.filter_map(|sender| {
+        let (each, burst) = rate(sender)?;
+        let is_kept = kept.is_some_and(|(own, most)| own >= each && most <= burst);
+        let name = Sender::parse(sender, provider::TEXTS.sender_pools)
+            .ok()?
+            .masked();
+        (!is_kept).then(|| format!("{name} has a rate of {}", rated(each, burst)))
+    });
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() {
+        return Finding::ok(
+            WHAT,
+            "that of the default account's sender keeps those of all others",
+        );
+    }
+    let own = kept.map_or_else(|| "none".to_owned(), |(each, burst)| rated(each, burst));
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        format!(
+            "{}, which is not kept: by a route texts wait for that of the default account's sender, {own}",
+            faults.join("; ")
+        ),
+        "give the default account's sender no faster rate, nor a larger burst: punctual pace set sender",
+    )
 }
 
 /// Senders whose rate, or whose busiest minute, is above what their kind is sent at by default.
-pub(super) fn too_fast(busiest: &[Busiest]) -> Finding {
+fn too_fast(busiest: &[Busiest]) -> Finding {
     const WHAT: &str = "sender rates";
     let fault = |one: &Busiest| {
         let sender = Sender::parse(&one.sender, provider::TEXTS.sender_pools).ok()?;
@@ -231,6 +283,7 @@ mod tests {
                 sender,
                 segments,
                 segment_s,
+                burst: None,
             }])
         };
         for (sender, segments, segment_s, is_too_fast) in [
@@ -249,6 +302,39 @@ mod tests {
             assert_eq!(found.level, level, "{sender} {segments} {segment_s:?}");
             assert!(!found.found.contains(sender), "{}", found.found);
         }
+    }
+
+    #[test]
+    fn the_rate_of_a_sender_on_a_route_is_kept_by_a_slower_one_alone() {
+        let (us, eu) = ("+12025550100", "+4915112345678");
+        let found = |rates: &[(&str, f64, i32)]| {
+            let one = |(sender, each, burst): &(&str, f64, i32)| Busiest {
+                sender: (*sender).to_owned(),
+                segments: 0,
+                segment_s: Some(*each),
+                burst: Some(*burst),
+            };
+            let all: Vec<_> = rates.iter().map(one).collect();
+            unkept(&all, Some(us), &[us, eu])
+        };
+        for (rates, is_kept) in [
+            (&[][..], true),
+            (&[(us, 1.0, 1)], true),
+            (&[(eu, 1.0, 1)], false),
+            (&[(us, 1.0, 3), (eu, 1.0, 3)], true),
+            (&[(us, 2.0, 1), (eu, 1.0, 3)], true),
+            (&[(us, 0.5, 3), (eu, 1.0, 3)], false),
+            (&[(us, 1.0, 4), (eu, 1.0, 3)], false),
+        ] {
+            let found = found(rates);
+            let level = if is_kept { Level::Ok } else { Level::Warn };
+            assert_eq!(found.level, level, "{rates:?}");
+            assert!(!found.found.contains(eu), "{}", found.found);
+        }
+        let found = found(&[(us, 0.1, 5), (eu, 1.0, 1)]).found;
+        let says = "1 segment a second, 1 at once, which is not kept: by a route texts wait for that of the default \
+                    account's sender, 10 segments a second, 5 at once";
+        assert!(found.ends_with(says), "{found}");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Busiest {
     pub segments: i64,
     /// What its rate gives a segment, in seconds; `None`: it has no rate.
     pub segment_s: Option<f64>,
+    /// How many segments may go at once by its rate.
+    pub burst: Option<i32>,
 }
 
 /// Of the senders of the next messages, and of those that have a rate, the busiest minute. `default`: the sender of
@@ -54,6 +56,7 @@ pub async fn busiest(client: &Client, default: Option<&str>) -> Result<Vec<Busie
             sender: row.try_get("sender")?,
             segments: row.try_get("segments")?,
             segment_s: row.try_get("segment_s")?,
+            burst: row.try_get("burst")?,
         })
     };
     let rows = rows.map_err(StoreError::at(STEP))?;

@@ -22,8 +22,8 @@ with ours as materialized (
    group by n.sender
 )
 select coalesce(m.sender, r.what) as sender, coalesce(m.segments, 0)::bigint as segments,
-       extract(epoch from r.gap_min)::float8 as segment_s
+       extract(epoch from r.gap_min)::float8 as segment_s, r.burst
   from minutes m
-  full join (select p.what, p.gap_min from punctual.paces p where p.scope = 'sender') r on r.what = m.sender
+  full join (select p.what, p.gap_min, p.burst::int from punctual.paces p where p.scope = 'sender') r on r.what = m.sender
  order by 2 desc, 1
  limit 100
