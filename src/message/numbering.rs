@@ -181,8 +181,8 @@ static PLANS: LazyLock<HashMap<u16, Vec<Region>>> = LazyLock::new(|| {
 
 impl Region {
     fn of(region: &regions::Region) -> Option<Self> {
-        let (premium, others): (Vec<_>, Vec<_>) =
-            region.kinds.iter().partition(|kind| kind.is_premium());
+        let kinds = region.kinds.iter();
+        let (premium, others): (Vec<_>, Vec<_>) = kinds.partition(|kind| region.is_premium(kind));
         let kinds = |of: Vec<&regions::Kind>| of.into_iter().map(Kind::of).collect::<Option<_>>();
         Some(Self {
             id: region.id,

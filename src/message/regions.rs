@@ -29,12 +29,18 @@ pub(super) struct Kind {
     pub(super) pattern: &'static str,
 }
 
-impl Kind {
-    /// A text to one, or a call, costs extra.
-    pub(super) fn is_premium(&self) -> bool {
-        self.letter == "p"
-    }
+/// The country code of Britain, whose personal numbers (070) cost as premium-rate ones do. Elsewhere people have such
+/// numbers without a charge of their own.
+const BRITAIN: u16 = 44;
 
+impl Region {
+    /// Whether a text to a number of this kind, or a call, costs extra.
+    pub(super) fn is_premium(&self, kind: &Kind) -> bool {
+        kind.letter == "p" || kind.letter == "n" && self.code == BRITAIN
+    }
+}
+
+impl Kind {
     /// For people who have a telephone.
     pub(super) fn is_common(&self) -> bool {
         matches!(self.letter, "f" | "m")
