@@ -163,8 +163,8 @@ impl Dispatch {
         Ok(settled)
     }
 
-    /// The same before more than one text waits, once what is known by now was taken back, as a chore does from time to time:
-    /// that may leave room. If that fails, what was over stays so.
+    /// The same before more than one text waits, once what is known by now was taken back, as a chore does from time to
+    /// time: that may leave room. If that fails, what was over stays so.
     async fn counted_again(&self, costs: &Costs, owed: &Owed, over: Vec<OverCap>) -> Vec<OverCap> {
         let most = self.limits.daemon.chores.costs;
         let is_over = |own: &&Charge| over.iter().any(|one| one.token == own.token);
