@@ -76,9 +76,9 @@ impl Burst {
     }
 }
 
-/// What a text says, as far as it is the same for many: the beginning of a hash. Words with a digit are all one, so that
-/// codes and times do not differ; links are without what follows the host; it is in lower case, with a space between
-/// words.
+/// What a text says, as far as it is the same for many: the beginning of a hash. Words with a digit are all one, so
+/// that codes and times do not differ; links are without what follows the host; it is in lower case, with a space
+/// between words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TextWords(String);
 

@@ -98,7 +98,8 @@ pub(super) async fn rates(client: &Client, config: &Config) -> Vec<Finding> {
     too_fast.into_iter().chain(unkept).collect()
 }
 
-/// Senders of routes whose rate is not kept: a text waits for that of the default account's sender, by whichever it goes.
+/// Senders of routes whose rate is not kept: a text waits for that of the default account's sender, by whichever it
+/// goes.
 fn unkept(busiest: &[Busiest], default: Option<&str>, of_routes: &[&str]) -> Finding {
     const WHAT: &str = "route rates";
     let rate = |sender: &str| {
