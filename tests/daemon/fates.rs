@@ -46,7 +46,7 @@ async fn each_answer_has_its_state() {
         Act::Answer(500, "", "oops".into()),
     ];
     let mut world = World::new(acts).await;
-    set(&mut world.env, "PUNCTUAL_SEND_TIMEOUT", "500ms");
+    set(&mut world.env, "PUNCTUAL_SEND_TIMEOUT", "3s");
     let daemon = world.daemon().await;
     // One after the other: the script goes by the order of requests.
     for (n, (body, status, reason)) in [

@@ -71,7 +71,7 @@ async fn a_server_that_is_at_work_is_waited_for() {
     };
     tokio::join!(
         check(8 * SECOND, 8 * SECOND, true),
-        check(SECOND * 3 / 2, 8 * SECOND, true),
+        check(SECOND * 3 / 2, 20 * SECOND, true),
         check(SECOND * 3 / 2, SECOND * 2, false),
     );
 }
@@ -80,7 +80,7 @@ async fn a_server_that_is_at_work_is_waited_for() {
 async fn a_mute_connection_is_left_at_once_and_ended() {
     let check = async |ways: &[Way]| {
         let place = Place::new().await;
-        place.beat(SECOND, SECOND).await.unwrap();
+        place.beat(20 * SECOND, 20 * SECOND).await.unwrap();
         assert_eq!(place.sessions().await, 1);
         assert_eq!(place.proxy.silence(false, ways), 1);
         let began = Instant::now();
@@ -93,7 +93,7 @@ async fn a_mute_connection_is_left_at_once_and_ended() {
             (place.sessions().await == 0).then_some(())
         })
         .await;
-        place.beat(SECOND, SECOND).await.unwrap();
+        place.beat(20 * SECOND, 20 * SECOND).await.unwrap();
     };
     tokio::join!(
         check(&[Way::Up]),
