@@ -67,7 +67,7 @@ async fn the_last_word_before_its_time_counts() {
     execute(&shift("+ interval '1 s'"), later).await;
     execute(&shift("+ interval '3 days'"), out).await;
     execute("delete from scheduled_messages where id = $1", deleted).await;
-    // As late as the cut-off allows; on a busy machine it may be too late, and is told so.
+    // As late as the cut-off allows; on a busy machine it may be too late, and is notified so.
     let mut too_late = 0;
     let cancelled = loop {
         let id = world.insert("cancelled", 1_000).await;
